@@ -1,0 +1,17 @@
+"""Representation learning behind scikit-learn's fit and transform."""
+
+from skrep._version import __version__
+from skrep.autoencoder import AutoEncoderTransformer
+from skrep.base import RandomEncoder, TorchTransformer
+from skrep.decomposition import PCAEncoder
+
+__all__ = [
+    # decomposition
+    "PCAEncoder",
+    # autoencoders
+    "AutoEncoderTransformer",
+    # the untrained baseline, and the class that new methods derive from
+    "RandomEncoder",
+    "TorchTransformer",
+    "__version__",
+]

@@ -1,0 +1,71 @@
+"""The multilayer perceptron."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+__all__ = ["ACTIVATIONS", "MLP", "default_widths"]
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "gelu": nn.GELU,
+    "relu": nn.ReLU,
+    "sigmoid": nn.Sigmoid,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+}
+
+
+class MLP(nn.Sequential):
+    """Linear layers with an activation between them and none after the last.
+
+    Weights are drawn so that a unit-variance input keeps about unit variance from layer to layer (He et al. 2015 for
+    rectifiers, Glorot & Bengio 2010 otherwise); biases begin at zero.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        Number of units of the input, of each hidden layer, and of the output.
+    activation : {"gelu", "relu", "sigmoid", "silu", "tanh"}, default="gelu"
+        Between layers.
+    """
+
+    def __init__(self, widths: Sequence[int], activation: str = "gelu"):
+        layers: list[nn.Module] = []
+        for i, (n_in, n_out) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+            if i:
+                layers.append(ACTIVATIONS[activation]())
+            layers.append(nn.Linear(n_in, n_out))
+        super().__init__(*layers)
+        for layer in self.linears:
+            if activation in ("gelu", "relu", "silu") and layer is not self.linears[-1]:
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            else:
+                nn.init.xavier_normal_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    @property
+    def linears(self) -> list[nn.Linear]:
+        """The linear layers, from input to output."""
+        return [layer for layer in self if isinstance(layer, nn.Linear)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x)  # (batch, widths[0]) -> (batch, widths[-1])
+
+
+def default_widths(n_features: int, n_components: int | None, hidden: Sequence[int] | None = None) -> list[int]:
+    """Widths of an encoder for rows of `n_features` columns, from the input to the code.
+
+    Parameters
+    ----------
+    n_features : int
+        Number of columns.
+    n_components : int or None
+        Width of the code; None takes half of the columns, 2 to 64.
+    hidden : sequence of int or None
+        Widths between the two; None takes two layers, of 512 and 256 units or, for narrow tables, fewer.
+    """
+    if n_components is None:
+        n_components = min(64, max(2, n_features // 2))
+    if hidden is None:
+        hidden = [min(512, max(64, 8 * n_features)), min(256, max(32, 4 * n_features))]
+    return [n_features, *hidden, n_components]

@@ -1,0 +1,488 @@
+"""The scikit-learn face of every encoder that is a network, and the hooks that a method fills in.
+
+A method is a class with three hooks: :meth:`TorchTransformer.make_views`, :meth:`TorchTransformer.make_module` and
+:meth:`TorchTransformer.objective`. Everything else (validation, batches, schedules, precision, checkpoints, callbacks,
+feature names) is here and in :mod:`skrep.engine`.
+"""
+
+import math
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import fields
+from types import SimpleNamespace
+from typing import Any, Self
+
+import numpy as np
+import torch
+from skorch import NeuralNet
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from skrep.backbones import MLP, Standardize, default_widths
+from skrep.data import Batch, Source, read_table, shuffled_batches
+from skrep.engine import Net, RunFolder, draw_seed, encode, fingerprint, resolve_device, resolve_precision, seeded_initialisation
+from skrep.engine.optimizers import DEFAULT_LR
+from skrep.engine.randomness import derive_seed
+from skrep.engine.sklearn_callbacks import CONTEXT_ATTRIBUTES, CallbackSupportMixin, EpochTasks, with_callbacks
+from skrep.params import Integer, Real, check_params, param, params
+
+__all__ = ["Encoder", "RandomEncoder", "TorchTransformer", "all_or_nothing"]
+
+Views = Callable[[Batch, torch.Generator], tuple[Any, Any]]
+
+# Training work that a default fit may take, in floating-point operations: about two minutes on two laptop cores.
+DEFAULT_WORK = 4e12
+
+
+@contextmanager
+def all_or_nothing(estimator: Any) -> Iterator[None]:
+    """Put the estimator's attributes back as they were if the block fails."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        kept = {name: vars(estimator)[name] for name in CONTEXT_ATTRIBUTES if name in vars(estimator)}
+        vars(estimator).clear()
+        vars(estimator).update(before | kept)
+        raise
+
+
+@params(kw_only=True)
+class Encoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """A network that turns rows into features.
+
+    Parameters
+    ----------
+    device : str, default="auto"
+        Where the network runs: "auto" takes the first of CUDA, Apple's MPS and the CPU that is there; else "cpu",
+        "cuda", "cuda:1", "mps".
+    random_state : int, RandomState instance or None, default=None
+        Decides every random number: the same int gives the same bits on the same machine with the same number of torch
+        threads. None takes fresh entropy. The global generators of NumPy, torch and Python are never moved.
+    """
+
+    device: str = param("auto", str)
+    random_state: int | np.random.RandomState | None = param(None, Integer(low=0, high=2**32 - 1), np.random.RandomState, None)
+
+    # Rows that pass through the network at a time in transform, always: see skrep.engine.encode.
+    _chunk_rows = 256
+
+    def make_module(self, data: Source) -> nn.Module:
+        """Hook: the network for these data, with the part that ``transform`` runs as its ``encoder``."""
+        raise NotImplementedError
+
+    def _read(self, X: Any, *, reset: bool) -> Source:
+        return read_table(self, X, reset=reset)
+
+    def _build(self, data: Source, seed: int) -> nn.Module:
+        with seeded_initialisation(seed):
+            return self.make_module(data)
+
+    def _encoder(self) -> nn.Module:
+        encoder: nn.Module = self.net_.module_.encoder
+        return encoder
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Features of each row.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features_out), float32
+            A row's features do not depend on the rows beside it.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            Before ``fit``.
+        ValueError
+            If `X` is not what was fitted: another number of features, NaN, infinity, text.
+        """
+        check_is_fitted(self)
+        data = self._read(X, reset=False)
+        device = next(self._encoder().buffers(), next(self._encoder().parameters(), torch.empty(0))).device
+        return encode(self._encoder(), data, device, self._chunk_rows)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "net_")
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.n_features_out_
+
+    def _count_features(self, data: Source) -> None:
+        with torch.inference_mode():
+            first = data.subset(torch.arange(1))
+            device = torch.device(self.net_.device)
+            self.n_features_out_ = encode(self._encoder(), first, device, self._chunk_rows).shape[1]
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+
+@params(kw_only=True)
+class TorchTransformer(Encoder):
+    """A network that learns features from rows.
+
+    Parameters
+    ----------
+    max_epochs : int or None, default=None
+        Passes over the data. None sizes it: about as many steps as small data need to converge, and for large data
+        at most a few minutes on two cores.
+    batch_size : int or None, default=None
+        Rows in a step. None takes a power of two that grows with the data, from 32 to 256.
+    lr : float or None, default=None
+        Peak learning rate. None takes 0.002 for "adam" and "adamw" and 0.05 for "sgd".
+    weight_decay : float, default=0.0001
+        Decay of weight matrices; biases and normalisation gains are not decayed.
+    optimizer : {"adamw", "adam", "sgd"} or torch.optim.Optimizer class, default="adamw"
+        "sgd" has momentum 0.9. Its options go into `net_params`, as ``{"optimizer__momentum": 0.8}``.
+    lr_schedule : {"cosine", "constant"} or callable, default="cosine"
+        "cosine" warms up over the first 5 % of training, then falls to zero along half a cosine. A callable takes the
+        share of training done, in [0, 1], and returns a factor of `lr`.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        Of the forward pass in training; "auto" is bfloat16 on CUDA devices that have it. ``transform`` is always
+        float32.
+    validation_fraction : float or None, default=None
+        Part of the rows held out of training to follow the loss on; None holds out nothing, or 0.1 with
+        `early_stopping`.
+    early_stopping : int or None, default=None
+        Stop after this many epochs without a better validation loss, and keep the best weights.
+    callbacks : list of skorch callbacks or None, default=None
+        Called as skorch calls them. (scikit-learn's own callbacks are set with ``set_callbacks``.)
+    net_params : dict or None, default=None
+        Anything else that skorch's NeuralNet takes, such as ``{"optimizer__betas": (0.9, 0.95), "compile": True}``. It
+        is one parameter, so a grid search can run over whole dicts.
+    warm_start : bool, default=False
+        Whether ``fit`` goes on from the weights of the last ``fit``.
+    checkpoint : path-like or None, default=None
+        A folder for training runs. A ``fit`` that was interrupted goes on where it was, to the bit; one that had
+        finished is loaded. Runs are told apart by class, training parameters and data, so that many fits can share
+        the folder.
+    verbose : int, default=0
+        1 shows a progress bar with loss, rate and time left; 2 also prints each epoch.
+    """
+
+    max_epochs: int | None = param(None, Integer(low=1), None)
+    batch_size: int | None = param(None, Integer(low=1), None)
+    lr: float | None = param(None, Real(low=0, open_low=True), None)
+    weight_decay: float = param(1e-4, Real(low=0))
+    optimizer: Any = param("adamw", "adamw", "adam", "sgd", type)
+    lr_schedule: Any = param("cosine", "cosine", "constant", callable)
+    precision: str = param("auto", "auto", "float32", "bfloat16")
+    validation_fraction: float | None = param(None, Real(low=0, high=1, open_low=True, open_high=True), None)
+    early_stopping: int | None = param(None, Integer(low=1), None)
+    callbacks: list[Any] | None = param(None, list, tuple, None)
+    net_params: dict[str, Any] | None = param(None, dict, None)
+    warm_start: bool = param(False, bool)
+    checkpoint: Any = param(None, str, os.PathLike, None)
+    verbose: int = param(0, Integer(low=0), bool)
+
+    # Parameters that do not change what is trained, and so are not in a run's key.
+    _not_trained = ("device", "callbacks", "checkpoint", "verbose", "random_state", "warm_start", "layer", "pooling", "n_jobs")
+
+    # --- hooks ---------------------------------------------------------------------------------------------------
+
+    def make_views(self, data: Source) -> Views:
+        """Hook: a function of (batch, generator) that returns what the module gets and what it is held against."""
+        raise NotImplementedError
+
+    def objective(self, outputs: Any, target: Any) -> Tensor:
+        """Hook: the loss, a scalar, from the module's outputs and the views' target."""
+        raise NotImplementedError
+
+    def batches(self, data: Source, batch_size: int, device: torch.device, generator: torch.Generator) -> Iterator[Batch]:
+        """Seam: one epoch of batches. Here: all rows in random order."""
+        return shuffled_batches(data, batch_size, device, generator)
+
+    def backward(self, loss: Tensor) -> None:
+        """Seam: gradients. Here: those of the loss."""
+        loss.backward()
+
+    def after_step(self, module: nn.Module, outputs: Any) -> None:
+        """Seam: what is updated after each step without a gradient. Here: nothing."""
+
+    # --- fit -----------------------------------------------------------------------------------------------------
+
+    @with_callbacks
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn the features.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
+            The rows; a numpy.memmap or a Dataset may be larger than memory.
+        y : None
+            Not used.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            For data or parameters that cannot be used; the message names the fix.
+        DivergedError
+            If the loss is no longer finite.
+        DeviceMemoryError
+            If the accelerator's memory is too small; the message names a batch size that fits.
+
+        Notes
+        -----
+        Ctrl-C writes a checkpoint, where there is a folder for it, and is raised again. After any error the estimator
+        is as it was before the call.
+        """
+        with all_or_nothing(self):
+            self._fit(X)
+        return self
+
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """One pass over more rows, at a constant learning rate.
+
+        The first call builds the network (its sizes and scaling come from the rows of that call); later calls, and calls
+        after ``fit``, go on from the weights that are there. The optimizer's state is kept between calls, but not by
+        pickle.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
+            The rows.
+        y : None
+            Not used.
+
+        Returns
+        -------
+        self
+        """
+        with all_or_nothing(self):
+            check_params(self)
+            first = not hasattr(self, "net_")
+            data = self._read(X, reset=first)
+            if first:
+                self._seed = draw_seed(self.random_state)
+                self._build_net(data, self._seed)
+            net = self.net_
+            with _weights_kept(net, needed=not first):
+                net.seed = derive_seed(self._seed, len(net.history))
+                net.lr_schedule = "constant"
+                net.rewind()
+                net.partial_fit(data, epochs=1, task=self._task(data, net))
+            self._keep_results(data, resumed_from=None)
+        return self
+
+    def _fit(self, X: Any) -> None:
+        check_params(self)
+        data = self._read(X, reset=True)
+        goes_on = self.warm_start and hasattr(self, "net_")
+        seed = draw_seed(self.random_state)
+        with ExitStack() as stack:
+            run, saved = None, None
+            if self.checkpoint is not None:
+                run = RunFolder(self.checkpoint, self._run_key(data, seed, goes_on))
+                stack.enter_context(run.locked())
+                saved = run.read()
+                seed = seed if saved is None else saved["seed"]
+            train, valid = self._split(data, seed)
+            if goes_on:
+                stack.enter_context(_weights_kept(self.net_, needed=True))
+                self.net_.set_up(**self._net_options(train, self.net_.module_, seed))
+            else:
+                self._build_net(train, seed)
+            self._seed = seed
+            net = self.net_
+            if saved is not None:
+                net.load_training_state(saved)
+            sklearn_tasks = EpochTasks(self, net.max_epochs)
+            net.partial_fit(
+                train, valid=valid, task=self._task(train, net), run=run, extra_state={"seed": seed}, sklearn_tasks=sklearn_tasks
+            )
+            self._keep_results(data, resumed_from=None if saved is None else tuple(saved["cursor"][:2]))
+            sklearn_tasks.close()
+
+    def _keep_results(self, data: Source, resumed_from: tuple[int, int] | None) -> None:
+        self.history_ = [{key: row[key] for key in _HISTORY if key in row} for row in self.net_.history]
+        self.n_epochs_ = len(self.history_)
+        self.resumed_from_ = resumed_from
+        self._count_features(data)
+
+    def _split(self, data: Source, seed: int) -> tuple[Source, Source | None]:
+        fraction = self.validation_fraction
+        if fraction is None:
+            if self.early_stopping is None:
+                return data, None
+            fraction = 0.1
+        n_valid = max(1, round(fraction * len(data)))
+        if len(data) - n_valid < 2:
+            raise ValueError(
+                f"validation_fraction={fraction} of n_samples = {len(data)} leaves {len(data) - n_valid} rows to train on; "
+                "at least 2 are needed. Pass more rows or a smaller fraction."
+            )
+        order = torch.randperm(len(data), generator=torch.Generator().manual_seed(derive_seed(seed, 0, 1)))
+        return data.subset(order[n_valid:].sort().values), data.subset(order[:n_valid].sort().values)
+
+    def _default_sizes(self, data: Source, module: nn.Module) -> tuple[int, int]:
+        """Batch size and epochs for these data, where the user gives none."""
+        n = len(data)
+        batch_size = self.batch_size or min(256, max(32, 2 ** int(math.log2(n / 8)) if n > 8 else 32))
+        weights = sum(p.numel() for p in module.parameters())
+        # 2 operations per weight forward, 4 backward
+        affordable = DEFAULT_WORK / (6 * max(1, weights) * n)
+        epochs = self.max_epochs or int(min(200, max(5, affordable)))
+        return batch_size, epochs
+
+    def _net_options(self, data: Source, module: nn.Module, seed: int) -> dict[str, Any]:
+        batch_size, epochs = self._default_sizes(data, module)
+        device = resolve_device(self.device)
+        return {
+            "seed": seed,
+            "max_epochs": epochs,
+            "batch_size": batch_size,
+            "lr": self.lr or DEFAULT_LR.get(self.optimizer, DEFAULT_LR["adamw"]),
+            "weight_decay": self.weight_decay,
+            "optimizer": self.optimizer,
+            "lr_schedule": self.lr_schedule,
+            "train_dtype": resolve_precision(self.precision, device),
+            "early_stopping": self.early_stopping,
+            "callbacks": list(self.callbacks or ()),
+            "verbose": int(self.verbose),
+            "device": str(device),
+            "label": type(self).__name__,
+        } | self._other_net_params()
+
+    def _other_net_params(self) -> dict[str, Any]:
+        given = self.net_params or {}
+        own = {field.name for field in fields(self)} - {"net_params"}
+        for key in given:
+            name = type(self).__name__
+            plain = key.removeprefix("optimizer__")
+            if plain in own:
+                raise ValueError(f"{name}(net_params={{{key!r}: ...}}) repeats the parameter {plain!r}; set {name}({plain}=...) instead.")
+            if key.split("__")[0] in _ENGINE_DECIDES:
+                raise ValueError(f"{name}(net_params={{{key!r}: ...}}): {key.split('__')[0]!r} is the method's own and cannot be set from outside; remove it.")
+        return dict(given)
+
+    def _build_net(self, data: Source, seed: int) -> None:
+        module = self._build(data, seed)
+        self.net_ = Net(module, **self._net_options(data, module, seed)).initialize()
+
+    def _task(self, data: Source, net: Net) -> Any:
+        device = torch.device(net.device)
+        return SimpleNamespace(
+            batches=lambda source, generator: self.batches(source, net.batch_size, device, generator),
+            views=self.make_views(data),
+            objective=self.objective,
+            backward=self.backward,
+            after_step=self.after_step,
+        )
+
+    def _run_key(self, data: Source, seed: int, goes_on: bool) -> str:
+        decides = {name: value for name, value in self.get_params(deep=False).items() if name not in self._not_trained}
+        start = self.net_.module_ if goes_on else None
+        return fingerprint(type(self), decides, None if self.random_state is None else seed, start, data)
+
+
+_HISTORY = ("epoch", "train_loss", "valid_loss", "lr")
+_ENGINE_DECIDES = ("module", "criterion", "train_split", "iterator_train", "iterator_valid", "dataset", "predict_nonlinearity")
+
+
+@contextmanager
+def _weights_kept(net: Net, *, needed: bool) -> Iterator[None]:
+    """Put the weights and the optimizer back as they were if the block fails."""
+    if not needed:
+        yield
+        return
+    if not hasattr(net, "optimizer_"):  # unpickled
+        net.set_up()
+    before, options = net.training_state(), dict(vars(net))
+    try:
+        yield
+    except BaseException:
+        vars(net).update(options)
+        net.load_training_state(before)
+        raise
+
+
+@params
+class RandomEncoder(Encoder):
+    """The untrained network: the baseline that every learned method must beat.
+
+    Random layers alone already give useful features (Saxe et al. 2011, "On random weights and unsupervised feature
+    learning"), so what a method has learned is what it gains over this.
+
+    Parameters
+    ----------
+    n_components : int or None, default=None
+        Number of features. None takes the default of the network.
+    like : estimator or None, default=None
+        A network estimator of this package, whose network, layer and seed are taken. None is a multilayer perceptron on
+        centred and scaled rows, as :class:`AutoEncoderTransformer` has it.
+
+    Attributes
+    ----------
+    net_ : skorch.NeuralNet
+        Holds the network as ``net_.module_.encoder``.
+    n_features_out_ : int
+        Number of features.
+    n_features_in_ : int
+        Number of columns seen in ``fit``.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skrep import RandomEncoder
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> RandomEncoder(16, random_state=0).fit_transform(X).shape
+    (1797, 16)
+    """
+
+    n_components: int | None = param(None, Integer(low=1), None)
+    like: Any = param(None, Encoder, None)
+
+    def make_module(self, data: Source) -> nn.Module:
+        (n_features,) = data.shape
+        widths = default_widths(n_features, self.n_components)
+        return nn.ModuleDict({"encoder": nn.Sequential(Standardize(*data.moments()), MLP(widths))})
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Draw the network.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
+            The rows; their number of columns, mean and scale are taken.
+        y : None
+            Not used.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            For data or parameters that cannot be used; the message names the fix.
+        """
+        with all_or_nothing(self):
+            check_params(self)
+            if self.like is not None and self.n_components is not None:
+                raise ValueError(
+                    f"RandomEncoder(n_components={self.n_components}, like=...): the network of `like` has its own width. "
+                    "Leave n_components out, or set it on `like`."
+                )
+            source = self if self.like is None else clone(self.like)
+            check_params(source)
+            data = self._read(X, reset=True)
+            seed = draw_seed(self.random_state if source.random_state is None else source.random_state)
+            device = resolve_device(self.device)
+            self.net_ = NeuralNet(source._build(data, seed), criterion=nn.Identity, device=str(device)).initialize()
+            self._count_features(data)
+        return self

@@ -1,0 +1,36 @@
+"""Batches of rows in an order drawn from a generator."""
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from skrep.data.sources import Source
+
+__all__ = ["Batch", "ordered_batches", "shuffled_batches"]
+
+
+class Batch(NamedTuple):
+    """Some rows on the device: `x` (batch, ...), `y` (batch, ...) or None, and their positions `index` (batch,)."""
+
+    x: Tensor
+    y: Tensor | None
+    index: Tensor
+
+
+def _batches(data: Source, order: Tensor, batch_size: int, device: torch.device) -> Iterator[Batch]:
+    # as even as can be: no small, noisy batch at the end of each epoch, and none of a single row
+    for index in order.tensor_split(max(1, math.ceil(len(order) / batch_size))):
+        yield Batch(data.take(index, device), None if data.y is None else data.y[index].to(device), index)
+
+
+def shuffled_batches(data: Source, batch_size: int, device: torch.device, generator: torch.Generator) -> Iterator[Batch]:
+    """One epoch of the rows in random order, in batches of at most `batch_size`."""
+    return _batches(data, torch.randperm(len(data), generator=generator), batch_size, device)
+
+
+def ordered_batches(data: Source, batch_size: int, device: torch.device) -> Iterator[Batch]:
+    """The rows in order, in batches of at most `batch_size`."""
+    return _batches(data, torch.arange(len(data)), batch_size, device)

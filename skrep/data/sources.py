@@ -1,0 +1,181 @@
+"""Where rows come from: arrays in memory, memory-mapped files, torch Datasets.
+
+A source hands out batches as float32 tensors on the device and keeps its rows in the type in which they came
+(uint8 pixels stay uint8 until their batch), so that data larger than memory is read piece by piece.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = ["ArraySource", "DatasetSource", "Source"]
+
+# About what one pass over the data holds in memory at a time.
+CHUNK_BYTES = 64 * 2**20
+
+
+class Source(ABC):
+    """Rows that can be read by position.
+
+    Attributes
+    ----------
+    n_samples : int
+        Number of rows.
+    shape : tuple of int
+        The shape of one row.
+    y : torch.Tensor or None
+        What belongs to each row (labels, targets), for the methods that use it.
+    """
+
+    n_samples: int
+    shape: tuple[int, ...]
+    y: Tensor | None = None
+    _moments: tuple[Tensor, Tensor] | None = None
+
+    @abstractmethod
+    def take(self, index: Tensor, device: torch.device) -> Tensor:
+        """The rows at `index` (int64, on the CPU) as float32 on `device`: (len(index), *shape)."""
+
+    @abstractmethod
+    def chunk(self, start: int, stop: int) -> Tensor:
+        """Rows `start` to `stop` in the type in which they are stored, on the CPU."""
+
+    @abstractmethod
+    def subset(self, index: Tensor) -> "Source":
+        """A source of the rows at `index`, without copying them."""
+
+    def __len__(self) -> int:
+        return self.n_samples
+
+    def chunks(self, rows: int | None = None) -> Iterator[Tensor]:
+        """All rows in order, `rows` at a time (None: about 64 MiB of float64)."""
+        rows = rows or max(1, CHUNK_BYTES // (8 * max(1, int(np.prod(self.shape)))))
+        for start in range(0, self.n_samples, rows):
+            yield self.chunk(start, min(start + rows, self.n_samples))
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Mean and variance (divided by n) over the rows, each of `shape`, float64, in one pass.
+
+        Chunks are merged as in Chan, Golub & LeVeque (1983), which keeps small variances beside large means.
+        """
+        if self._moments is None:
+            mean = torch.zeros(self.shape, dtype=torch.float64)
+            squares = torch.zeros(self.shape, dtype=torch.float64)
+            seen = 0
+            for chunk in self.chunks():
+                part = chunk.to(torch.float64)
+                part_mean = part.mean(0)
+                delta = part_mean - mean
+                total = seen + len(part)
+                squares += (part - part_mean).square_().sum(0) + delta.square() * (seen * len(part) / total)
+                mean += delta * (len(part) / total)
+                seen = total
+            self._moments = mean, squares / seen
+        return self._moments
+
+
+class ArraySource(Source):
+    """Rows of an array in memory, of a memory-mapped file, or of a tensor on an accelerator.
+
+    Parameters
+    ----------
+    array : ndarray or torch.Tensor of shape (n_samples, ...)
+        Never written to, and not copied.
+    rows : torch.Tensor or None
+        Positions in `array`, where the source is a part of it.
+    """
+
+    def __init__(self, array: np.ndarray | Tensor, rows: Tensor | None = None):
+        # torch shares the memory of writable arrays only; the rest (memory maps, joblib's read-only arrays) is
+        # gathered by NumPy, batch by batch.
+        if isinstance(array, np.ndarray) and array.flags.writeable and not is_memory_mapped(array):
+            array = torch.from_numpy(array)
+        self._array, self._rows = array, rows
+        self.n_samples = len(array) if rows is None else len(rows)
+        self.shape = tuple(array.shape[1:])
+
+    def take(self, index: Tensor, device: torch.device) -> Tensor:
+        if self._rows is not None:
+            index = self._rows[index]
+        if isinstance(self._array, Tensor):
+            batch = self._array.index_select(0, index.to(self._array.device))
+        else:
+            batch = torch.from_numpy(self._array[index.numpy()])
+        return batch.to(device, torch.float32)
+
+    def chunk(self, start: int, stop: int) -> Tensor:
+        if self._rows is not None:
+            rows = self._rows[start:stop]
+            if isinstance(self._array, Tensor):
+                return self._array.index_select(0, rows.to(self._array.device)).cpu()
+            return torch.from_numpy(self._array[rows.numpy()])
+        if isinstance(self._array, Tensor):
+            return self._array[start:stop].cpu()
+        return torch.from_numpy(np.array(self._array[start:stop]))
+
+    def subset(self, index: Tensor) -> "ArraySource":
+        return ArraySource(self._array, index if self._rows is None else self._rows[index])
+
+    def on_device(self, device: torch.device) -> "ArraySource":
+        """The same rows, kept on the accelerator if they take less than 40 % of its free memory."""
+        if device.type == "cuda" and isinstance(self._array, Tensor):
+            free, _ = torch.cuda.mem_get_info(device)
+            if self._array.nbytes < 0.4 * free:
+                return ArraySource(self._array.to(device), None if self._rows is None else self._rows.to(device))
+        return self
+
+
+class DatasetSource(Source):
+    """Rows of a map-style :class:`torch.utils.data.Dataset`; an item is a row, or a tuple that begins with it.
+
+    Parameters
+    ----------
+    dataset : torch.utils.data.Dataset
+        With ``__len__`` and ``__getitem__`` (``__getitems__`` is used where there is one).
+    rows : torch.Tensor or None
+        Positions in the data set, where the source is a part of it.
+    """
+
+    def __init__(self, dataset: Any, rows: Tensor | None = None):
+        self._dataset, self._rows = dataset, rows
+        self.n_samples = len(dataset) if rows is None else len(rows)
+        self.shape = tuple(self._read([0])[0].shape)
+
+    def _read(self, positions: list[int]) -> list[Tensor]:
+        fetch = getattr(self._dataset, "__getitems__", None)
+        items = fetch(positions) if fetch else [self._dataset[i] for i in positions]
+        return [torch.as_tensor(item[0] if isinstance(item, (tuple, list)) else item) for item in items]
+
+    def _gather(self, index: Tensor) -> Tensor:
+        positions = (index if self._rows is None else self._rows[index]).tolist()
+        rows = self._read(positions)
+        for position, row in zip(positions, rows, strict=True):
+            if tuple(row.shape) != self.shape:
+                raise ValueError(f"item {position} of the Dataset has shape {tuple(row.shape)}; item 0 has {self.shape}. Every item must have the same shape.")
+        batch = torch.stack(rows)
+        if not bool(torch.isfinite(batch.to(torch.float32)).all()):
+            bad = positions[int(torch.isfinite(batch.to(torch.float32)).flatten(1).all(1).logical_not().nonzero()[0])]
+            raise ValueError(f"item {bad} of the Dataset contains NaN, infinity or a value too large for float32. Clean, impute or rescale it in the Dataset's __getitem__.")
+        return batch
+
+    def take(self, index: Tensor, device: torch.device) -> Tensor:
+        return self._gather(index).to(device, torch.float32)
+
+    def chunk(self, start: int, stop: int) -> Tensor:
+        return self._gather(torch.arange(start, stop))
+
+    def subset(self, index: Tensor) -> "DatasetSource":
+        return DatasetSource(self._dataset, index if self._rows is None else self._rows[index])
+
+
+def is_memory_mapped(array: Any) -> bool:
+    """Whether an array, or an array that it is a view of, is a numpy.memmap."""
+    while isinstance(array, np.ndarray):
+        if isinstance(array, np.memmap):
+            return True
+        array = array.base
+    return False

@@ -1,0 +1,103 @@
+"""What a user passes as X, checked once and turned into a :class:`~skrep.data.Source`."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils.validation import validate_data
+
+from skrep.data.sources import ArraySource, DatasetSource, Source, is_memory_mapped
+
+__all__ = ["read_table"]
+
+LARGEST = float(np.finfo(np.float32).max)
+
+
+def read_table(estimator: Any, X: Any, *, reset: bool) -> Source:
+    """Validate a table and return it as a source.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its ``n_features_in_`` and ``feature_names_in_`` are set (`reset`) or held against `X`.
+    X : array-like, DataFrame, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
+        Numbers, finite, within float32's range.
+    reset : bool
+        True in ``fit``: at least two rows are then needed.
+
+    Returns
+    -------
+    Source
+
+    Raises
+    ------
+    ValueError, TypeError
+        One message with what was got, what was expected and the fix.
+    """
+    if isinstance(X, torch.utils.data.Dataset):
+        return _read_dataset(estimator, X, reset=reset)
+    if isinstance(X, torch.Tensor):
+        X = X.detach().cpu().numpy()
+    name = type(estimator).__name__
+    _refuse_other_modalities(X, name)
+    try:
+        X = validate_data(estimator, X, reset=reset, dtype="numeric", ensure_min_samples=2 if reset else 1)
+    except ValueError as error:
+        if "could not convert" in str(error) or "dtype='numeric' is not compatible" in str(error):
+            raise ValueError(
+                f"{name} got values that are not numbers ({error}). Encode text columns first, for example with "
+                "sklearn.preprocessing.OneHotEncoder inside a ColumnTransformer."
+            ) from None
+        raise
+    return ArraySource(_as_trainable(X, name))
+
+
+def _refuse_other_modalities(X: Any, name: str) -> None:
+    shape = getattr(X, "shape", None)
+    n_axes = len(shape) if shape is not None else 2
+    if n_axes == 3:
+        raise ValueError(
+            f"Found array with dim 3, while dim <= 2 is required by {name}: got shape {tuple(shape)}, which could be "
+            "grey images or sequences. For a table of flattened rows pass X.reshape(len(X), -1); for images add the "
+            "channel axis, X[..., np.newaxis], and use an estimator that takes images."
+        )
+    if n_axes > 3:
+        raise ValueError(
+            f"Found array with dim {n_axes}, while dim <= 2 is required by {name}: got shape {tuple(shape)}. "
+            "Pass X.reshape(len(X), -1) to treat each image as a row of numbers."
+        )
+
+
+def _as_trainable(X: np.ndarray, name: str) -> np.ndarray:
+    """float32 (uint8 and memory maps stay what they are: each batch is converted when it is read)."""
+    mapped = is_memory_mapped(X)
+    if X.dtype.kind == "f" and X.dtype.itemsize > 4 and X.size:
+        # chunks of rows, so that a memory map larger than memory is not read at once
+        rows = max(1, 2**23 // max(1, X.shape[1]))
+        largest = max(float(np.abs(X[i : i + rows]).max()) for i in range(0, len(X), rows))
+        if largest > LARGEST:
+            raise ValueError(
+                f"Input X contains a value of magnitude {largest:.3g}, too large for dtype('float32') in which {name} "
+                f"computes (at most {LARGEST:.3g}). Rescale it first, for example with sklearn.preprocessing.StandardScaler."
+            )
+    if mapped or X.dtype == np.uint8:
+        return X if X.dtype.isnative else X.astype(X.dtype.newbyteorder("="))
+    return np.ascontiguousarray(X, dtype=np.float32)
+
+
+def _read_dataset(estimator: Any, X: Any, *, reset: bool) -> Source:
+    name = type(estimator).__name__
+    if not hasattr(X, "__len__") or not hasattr(X, "__getitem__"):
+        raise TypeError(f"{name} got an iterable-style Dataset ({type(X).__name__}); it needs a map-style one, with __len__ and __getitem__.")
+    if len(X) < (2 if reset else 1):
+        raise ValueError(f"Found a Dataset with {len(X)} sample(s) while a minimum of {2 if reset else 1} is required by {name}.")
+    source = DatasetSource(X)
+    if len(source.shape) != 1:
+        raise ValueError(f"{name} needs a Dataset whose items are rows of numbers, 1-D; item 0 has shape {source.shape}. Flatten it in __getitem__.")
+    (n_features,) = source.shape
+    if reset:
+        estimator.n_features_in_ = n_features
+        estimator.__dict__.pop("feature_names_in_", None)
+    elif n_features != estimator.n_features_in_:
+        raise ValueError(f"X has {n_features} features, but {name} is expecting {estimator.n_features_in_} features as input.")
+    return source

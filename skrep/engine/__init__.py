@@ -1,0 +1,19 @@
+"""The one training engine: it knows batches, schedules, precision and checkpoints, and no method."""
+
+from skrep.engine.checkpoints import RunFolder, fingerprint
+from skrep.engine.devices import resolve_device, resolve_precision
+from skrep.engine.encode import encode
+from skrep.engine.net import Net, Task
+from skrep.engine.randomness import draw_seed, seeded_initialisation
+
+__all__ = [
+    "Net",
+    "RunFolder",
+    "Task",
+    "draw_seed",
+    "encode",
+    "fingerprint",
+    "resolve_device",
+    "resolve_precision",
+    "seeded_initialisation",
+]

@@ -1,0 +1,471 @@
+"""The one network that trains every method: a skorch net with a lean loop.
+
+What is different from skorch's own loop, and why:
+
+- batches are slices of whole tensors; a DataLoader over single rows costs a small network two to four times its
+  training time
+- the loss is summed on the device and read once an epoch; reading it every batch makes a GPU wait
+- Ctrl-C is raised to the caller; skorch returns from ``fit`` as if all were well
+- a loss that is not finite is an error
+- the state of training can be taken and put back between any two batches, to the bit
+"""
+
+import contextlib
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback, EarlyStopping, EpochTimer
+from torch import Tensor, nn
+
+from skrep.data import Batch, Source, ordered_batches
+from skrep.engine.checkpoints import RunFolder
+from skrep.engine.interrupts import DeferredInterrupt
+from skrep.engine.optimizers import make_optimizer
+from skrep.engine.progress import Progress
+from skrep.engine.randomness import derive_seed, draws_globally, global_generators
+from skrep.engine.schedules import resolve_schedule
+from skrep.engine.sklearn_callbacks import EpochTasks
+from skrep.exceptions import DeviceMemoryError, DivergedError
+
+__all__ = ["Net", "Task"]
+
+CHECKPOINT_SECONDS = 60.0
+
+# What the random numbers of a run are for; each use has a stream of its own.
+ORDER, VIEWS, VALIDATION = 1, 2, 3
+
+
+class Task(Protocol):
+    """What a method brings to the loop."""
+
+    def batches(self, data: Source, generator: torch.Generator) -> Iterator[Batch]:
+        """One epoch of the data."""
+
+    def views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, Any]:
+        """What the network gets to see of a batch, and what it is held against."""
+
+    def objective(self, outputs: Any, target: Any) -> Tensor:
+        """The loss."""
+
+    def backward(self, loss: Tensor) -> None:
+        """Gradients of the loss."""
+
+    def after_step(self, module: nn.Module, outputs: Any) -> None:
+        """Updates that are no gradients."""
+
+
+class Net(NeuralNet):
+    """A skorch net that trains a :class:`Task`.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The network, built.
+    weight_decay : float
+        Of matrices; biases and gains are not decayed.
+    lr_schedule : str or callable
+        See :func:`~skrep.engine.schedules.resolve_schedule`.
+    train_dtype : torch.dtype
+        Of the forward pass in training.
+    seed : int
+        All random numbers of the run follow from it.
+    early_stopping : int or None
+        Epochs without a better validation loss before training stops.
+    label : str
+        For the progress bar and messages.
+    **kwargs
+        Whatever skorch's NeuralNet takes.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        *,
+        weight_decay: float,
+        lr_schedule: Any,
+        train_dtype: torch.dtype,
+        seed: int,
+        early_stopping: int | None,
+        label: str,
+        **kwargs: Any,
+    ):
+        self.weight_decay = weight_decay
+        self.lr_schedule = lr_schedule
+        self.train_dtype = train_dtype
+        self.seed = seed
+        self.early_stopping = early_stopping
+        self.label = label
+        super().__init__(module, criterion=None, train_split=None, **kwargs)
+
+    # --- parts, as skorch asks for them -------------------------------------------------------------------------
+
+    @property
+    def _default_callbacks(self) -> list[tuple[str, Callback]]:
+        return [("epoch_timer", EpochTimer())]
+
+    def initialize_module(self) -> "Net":
+        self.module_ = self.module.to(memory_format=torch.channels_last)  # touches 4-D weights only
+        return self
+
+    def initialize_criterion(self) -> "Net":
+        self.criterion_ = None  # the task's objective
+        return self
+
+    def initialize_optimizer(self, triggered_directly: Any = None) -> "Net":
+        options = {key: value for key, value in self.get_params_for("optimizer").items() if key != "lr"}
+        self.optimizer_ = make_optimizer(
+            self.optimizer, self.get_all_learnable_params(), lr=self.lr, weight_decay=self.weight_decay, **options
+        )
+        self.peak_lrs_ = [group["lr"] for group in self.optimizer_.param_groups]
+        self.rewind()
+        return self
+
+    def set_up(self, **options: Any) -> None:
+        """Stand before the first batch of another run, with new options, the weights and a fresh optimizer."""
+        vars(self).update(options)
+        self._initialize_callbacks()
+        self._initialize_optimizer()
+
+    def rewind(self) -> None:
+        """Stand before the first batch of a run, with the weights and the optimizer's state as they are."""
+        for group, peak in zip(self.optimizer_.param_groups, self.peak_lrs_, strict=True):
+            group["lr"] = peak
+        self.epoch_ = 0  # epochs done
+        self.batch_ = 0  # batches done in this epoch
+        self.seen_ = 0  # samples seen in this epoch
+        self.loss_sum_ = torch.zeros((), device=self.device)
+        self.best_loss_ = math.inf
+        self.best_weights_: dict[str, Tensor] | None = None
+        self.waited_ = 0  # epochs since the best
+        self.stopped_ = False
+
+    # --- state ---------------------------------------------------------------------------------------------------
+
+    def training_state(self) -> dict[str, Any]:
+        """All that the rest of the run depends on; tensors are copies."""
+
+        def copy(value: Any) -> Any:
+            if isinstance(value, Tensor):
+                return value.detach().clone()
+            if isinstance(value, dict):
+                return {key: copy(item) for key, item in value.items()}
+            return [copy(item) for item in value] if isinstance(value, list) else value
+
+        return {
+            "module": copy(dict(self.module_.state_dict())),
+            "optimizer": copy(self.optimizer_.state_dict()),
+            "peak_lrs": list(self.peak_lrs_),
+            "cursor": [self.epoch_, self.batch_, self.seen_, self.waited_, self.best_loss_, self.stopped_],
+            "loss_sum": self.loss_sum_.clone(),
+            "best_weights": copy(self.best_weights_),
+            # an epoch that is under way has begun its row, and will begin it again
+            "history": [{k: v for k, v in row.items() if k != "batches"} for row in self.history if "train_loss" in row],
+        }
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        """Stand where :meth:`training_state` was taken."""
+        self.module_.load_state_dict(state["module"])
+        self.optimizer_.load_state_dict(state["optimizer"])
+        self.peak_lrs_ = list(state["peak_lrs"])
+        self.epoch_, self.batch_, self.seen_, self.waited_, self.best_loss_, self.stopped_ = state["cursor"]
+        self.loss_sum_ = state["loss_sum"].to(self.device)
+        self.best_weights_ = state["best_weights"]
+        self.history.clear()
+        for row in state["history"]:
+            self.history.new_epoch()
+            for key, value in row.items():
+                self.history.record(key, value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # what transform needs, and no more: the module once, no optimizer, no task
+        slim = object.__new__(type(self))
+        left_out = {"optimizer_", "best_weights_", *_ONLY_WHILE_TRAINING}
+        slim.__dict__.update({k: v for k, v in self.__dict__.items() if k not in left_out})
+        slim.__dict__["module"] = None
+        state: dict[str, Any] = NeuralNet.__getstate__(slim)
+        return state
+
+    # --- training ------------------------------------------------------------------------------------------------
+
+    def partial_fit(self, X: Source, y: None = None, classes: None = None, **fit_params: Any) -> "Net":
+        """Train on a source; interruptions and errors reach the caller."""
+        if not self.initialized_:
+            self.initialize()
+        self.notify("on_train_begin", X=X, y=y)
+        try:
+            with torch.enable_grad():
+                self.fit_loop(X, **fit_params)
+        finally:
+            self.notify("on_train_end", X=X, y=y)
+            for name in _ONLY_WHILE_TRAINING:
+                self.__dict__.pop(name, None)
+        return self
+
+    def fit_loop(  # type: ignore[override]
+        self,
+        X: Source,
+        y: None = None,
+        epochs: int | None = None,
+        *,
+        task: Task,
+        valid: Source | None = None,
+        run: RunFolder | None = None,
+        sklearn_tasks: EpochTasks | None = None,
+        extra_state: dict[str, Any] | None = None,
+    ) -> "Net":
+        """Train from where the net stands until `epochs` are done.
+
+        Parameters
+        ----------
+        X : Source
+            Training rows.
+        y : None
+            Not used: a source carries its own.
+        epochs : int or None
+            Epochs in all, those already done counted in; None takes ``max_epochs``.
+        task : Task
+            Views, objective and the seams.
+        valid : Source or None
+            Rows on which the loss is followed.
+        run : RunFolder or None
+            Where checkpoints go.
+        sklearn_tasks : EpochTasks or None
+            scikit-learn's callbacks.
+        extra_state : dict or None
+            Kept beside the training state in each checkpoint.
+        """
+        epochs = self.max_epochs if epochs is None else epochs
+        self.task_, self.consistent_ = task, True
+        self.run_, self.extra_, self.last_write_ = run, extra_state or {}, time.monotonic()
+        self.listening_ = any(_overrides(cb, "on_batch_begin", "on_batch_end", "on_grad_computed") for _, cb in self.callbacks_)
+        self.schedule_ = resolve_schedule(self.lr_schedule)
+        self.trained_ = [p for p in self.module_.parameters() if p.requires_grad]
+        self.draws_globally_ = draws_globally(self.module_)
+        self.autocast_ = self.train_dtype != torch.float32
+        device = torch.device(self.device)
+        progress = Progress(self.label, epochs, len(X), self.verbose)
+        progress.skip(self.epoch_ * len(X) + self.seen_)
+        watched = {"dataset_train": X, "dataset_valid": valid}
+        with contextlib.ExitStack() as stack:
+            stack.callback(progress.close)
+            interrupt = stack.enter_context(DeferredInterrupt())
+            if self.draws_globally_:
+                stack.enter_context(global_generators(device))
+            try:
+                while self.epoch_ < epochs and not self.stopped_:
+                    if sklearn_tasks is not None:
+                        sklearn_tasks.begin()
+                    self.notify("on_epoch_begin", **watched)
+                    self._train_epoch(X, epochs, interrupt, progress)
+                    self._end_epoch(valid, epochs, progress)
+                    try:
+                        self.notify("on_epoch_end", **watched)
+                    except _StopTraining:
+                        self.stopped_ = True
+                    if sklearn_tasks is not None:
+                        self.stopped_ |= sklearn_tasks.end()
+                    self._write()
+            except KeyboardInterrupt:
+                if self.consistent_:
+                    self._write()
+                raise
+        if self.best_weights_ is not None:
+            self.module_.load_state_dict(self.best_weights_)
+        if not all(bool(torch.isfinite(p).all()) for p in self.trained_):
+            raise self._diverged(epochs)
+        return self
+
+    def notify(self, method_name: str, **cb_kwargs: Any) -> None:
+        """As skorch, but tell its early stopping, which raises KeyboardInterrupt, from a real one."""
+        getattr(self, method_name)(self, **cb_kwargs)
+        stop = False
+        for _, callback in self.callbacks_:
+            try:
+                getattr(callback, method_name)(self, **cb_kwargs)
+            except KeyboardInterrupt:
+                if not isinstance(callback, EarlyStopping):
+                    raise
+                stop = True
+        if stop:
+            raise _StopTraining
+
+    def _train_epoch(self, data: Source, epochs: int, interrupt: DeferredInterrupt, progress: Progress) -> None:
+        task, seed, epoch, total = self.task_, self.seed, self.epoch_, epochs * len(data)
+        generator = torch.Generator(self.device)
+        order = torch.Generator().manual_seed(derive_seed(seed, ORDER, epoch))
+        self._set_training(True)
+        batches = itertools.islice(task.batches(data, order), self.batch_, None)
+        for batch in batches:
+            n_rows = len(batch.index)
+            draw = derive_seed(seed, VIEWS, epoch, self.batch_)
+            generator.manual_seed(draw)
+            if self.draws_globally_:
+                torch.manual_seed(draw)
+            if self.schedule_ is not None:
+                done = (epoch * len(data) + self.seen_ + n_rows / 2) / total
+                factor = self.schedule_(min(done, 1.0))
+                for group, peak in zip(self.optimizer_.param_groups, self.peak_lrs_, strict=True):
+                    group["lr"] = peak * factor
+            try:
+                pair = task.views(batch, generator)
+                self.consistent_ = False
+                if self.listening_:
+                    loss = self._observed_step(pair, n_rows)
+                else:
+                    loss = self.train_step(pair)["loss"]
+            except torch.OutOfMemoryError as error:
+                raise self._out_of_memory(data, n_rows, error) from None
+            self.loss_sum_.add_(loss.detach(), alpha=n_rows)
+            self.seen_ += n_rows
+            self.batch_ += 1
+            self.consistent_ = True
+            if not progress.silent:
+                progress.advance(n_rows)
+            if interrupt.pending:
+                raise KeyboardInterrupt
+            if self.run_ is not None and time.monotonic() - self.last_write_ > CHECKPOINT_SECONDS:
+                self._write()
+
+    def train_step(self, batch: tuple[Any, Any], **fit_params: Any) -> dict[str, Any]:
+        """One update from one batch of views: ``{"loss": ..., "y_pred": outputs}``."""
+        for parameter in self.trained_:
+            parameter.grad = None
+        step = self.train_step_single(batch)
+        if self.listening_:
+            self.notify("on_grad_computed", named_parameters=list(self.module_.named_parameters()), batch=batch, training=True)
+        self.optimizer_.step()
+        self.task_.after_step(self.module_, step["y_pred"])
+        return step
+
+    def train_step_single(self, batch: tuple[Any, Any], **fit_params: Any) -> dict[str, Any]:
+        """Loss, outputs and gradients of one batch of views."""
+        loss, outputs = self._loss(batch)
+        self.task_.backward(loss)
+        return {"loss": loss, "y_pred": outputs}
+
+    def _loss(self, batch: tuple[Any, Any]) -> tuple[Tensor, Any]:
+        inputs, target = batch
+        if self.autocast_:
+            with torch.autocast(torch.device(self.device).type, dtype=self.train_dtype):
+                outputs = self.module_(_channels_last(inputs))
+            outputs = _as_float32(outputs)  # losses are where half precision hurts
+        else:
+            outputs = self.module_(_channels_last(inputs))
+        return self.task_.objective(outputs, target), outputs
+
+    def _observed_step(self, pair: tuple[Any, Any], n_rows: int) -> Tensor:
+        """A step with skorch's batch callbacks and batch history around it."""
+        self.notify("on_batch_begin", batch=pair, training=True)
+        step = self.train_step(pair)
+        self.history.record_batch("train_loss", step["loss"].item())
+        self.history.record_batch("train_batch_size", n_rows)
+        self.notify("on_batch_end", batch=pair, training=True, **step)
+        loss: Tensor = step["loss"]
+        return loss
+
+    def _end_epoch(self, valid: Source | None, epochs: int, progress: Progress) -> None:
+        train_loss = float(self.loss_sum_) / max(1, self.seen_)
+        if not math.isfinite(train_loss):
+            raise self._diverged(epochs)
+        self.consistent_ = False
+        self.epoch_, self.batch_, self.seen_ = self.epoch_ + 1, 0, 0
+        self.loss_sum_.zero_()
+        previous = min((row["train_loss"] for row in self.history[:-1]), default=math.inf)
+        self.history.record("train_loss", train_loss)
+        self.history.record("train_loss_best", train_loss < previous)
+        self.history.record("lr", self.optimizer_.param_groups[0]["lr"])
+        valid_loss = None if valid is None else self._validate(valid)
+        if valid_loss is not None:
+            better = valid_loss < self.best_loss_
+            self.history.record("valid_loss", valid_loss)
+            self.history.record("valid_loss_best", better)
+            self.waited_ = 0 if better else self.waited_ + 1
+            if better:
+                self.best_loss_ = valid_loss
+            if self.early_stopping is not None:
+                if better:
+                    self.best_weights_ = {k: v.detach().clone() for k, v in self.module_.state_dict().items()}
+                self.stopped_ = self.waited_ >= self.early_stopping
+        self.consistent_ = True
+        progress.epoch(self.epoch_, train_loss, valid_loss)
+
+    @torch.no_grad()
+    def _validate(self, valid: Source) -> float:
+        # the same views every epoch, so that epochs can be compared
+        device = torch.device(self.device)
+        generator = torch.Generator(device).manual_seed(derive_seed(self.seed, VALIDATION))
+        self._set_training(False)
+        total = torch.zeros((), device=device)
+        for batch in ordered_batches(valid, self.batch_size, device):
+            loss, _ = self._loss(self.task_.views(batch, generator))
+            total.add_(loss, alpha=len(batch.index))
+        return float(total) / len(valid)
+
+    def _write(self) -> None:
+        if self.run_ is None:
+            return
+        if not math.isfinite(float(self.loss_sum_)):
+            raise self._diverged(self.max_epochs)
+        self.run_.write(self.training_state() | self.extra_)
+        self.last_write_ = time.monotonic()
+
+    def _diverged(self, epochs: int) -> DivergedError:
+        lr = self.optimizer_.param_groups[0]["lr"]
+        return DivergedError(
+            f"{self.label}: the loss or the weights are not finite in epoch {min(self.epoch_ + 1, epochs)} of {epochs} "
+            f"(learning rate {lr:.3g}, at its peak {self.peak_lrs_[0]:.3g}). Try lr={self.peak_lrs_[0] / 10:.3g}, or "
+            "rescale the data (sklearn.preprocessing.StandardScaler)."
+        )
+
+    def _out_of_memory(self, data: Source, tried: int, error: Exception) -> DeviceMemoryError:
+        size: int = tried
+        fits: int | None = None
+        while size > 1 and fits is None:
+            size //= 2
+            with contextlib.suppress(torch.OutOfMemoryError):
+                for parameter in self.trained_:
+                    parameter.grad = None
+                if torch.device(self.device).type == "cuda":
+                    torch.cuda.empty_cache()
+                index = torch.arange(size)
+                batch = Batch(data.take(index, torch.device(self.device)), None if data.y is None else data.y[index].to(self.device), index)
+                loss, _ = self._loss(self.task_.views(batch, torch.Generator(self.device)))
+                loss.backward()
+                fits = size
+        advice = f"batch_size={fits} fits" if fits else "not even one row fits: use a smaller network, or device='cpu'"
+        return DeviceMemoryError(f"{self.label}: {self.device} ran out of memory with a batch of {tried} rows; {advice}. ({str(error).splitlines()[0]})")
+
+
+_ONLY_WHILE_TRAINING = ("task_", "run_", "extra_", "schedule_", "trained_")
+
+
+class _StopTraining(Exception):
+    """A callback asks for no more epochs."""
+
+
+def _overrides(callback: Callback, *names: str) -> bool:
+    return any(getattr(type(callback), name) is not getattr(Callback, name) for name in names)
+
+
+def _channels_last(inputs: Any) -> Any:
+    """Images in the memory layout that convolutions are fastest in; everything else as it is."""
+    if isinstance(inputs, Tensor) and inputs.ndim == 4:
+        return inputs.contiguous(memory_format=torch.channels_last)
+    if isinstance(inputs, (tuple, list)):
+        return type(inputs)(_channels_last(item) for item in inputs)
+    return inputs
+
+
+def _as_float32(outputs: Any) -> Any:
+    if isinstance(outputs, Tensor):
+        return outputs.float() if outputs.is_floating_point() else outputs
+    if isinstance(outputs, dict):
+        return {key: _as_float32(item) for key, item in outputs.items()}
+    if isinstance(outputs, (tuple, list)):
+        return type(outputs)(_as_float32(item) for item in outputs)
+    return outputs

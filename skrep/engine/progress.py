@@ -1,0 +1,56 @@
+"""The progress bar: loss, samples per second, time left."""
+
+import math
+from typing import Any
+
+from tqdm import tqdm
+
+__all__ = ["Progress"]
+
+
+class Progress:
+    """One bar over all samples of a fit; silent when `verbose` is 0.
+
+    Parameters
+    ----------
+    label : str
+        What is shown in front, such as the estimator's name.
+    n_epochs : int
+        Number of epochs.
+    n_samples : int
+        Training samples an epoch.
+    verbose : int
+        0 is silent, 1 shows the bar, 2 also leaves one line an epoch.
+    """
+
+    def __init__(self, label: str, n_epochs: int, n_samples: int, verbose: int):
+        self._verbose, self._n_epochs = verbose, n_epochs
+        self._bar: Any = None
+        if verbose:
+            self._bar = tqdm(total=n_epochs * n_samples, desc=label, unit=" samples", unit_scale=True, dynamic_ncols=True)
+        self.silent = self._bar is None
+
+    def skip(self, n_samples: int) -> None:
+        """Start from here: what an earlier run did does not count as this run's speed."""
+        if self._bar is not None:
+            self._bar.initial = self._bar.n = n_samples
+
+    def advance(self, n_samples: int) -> None:
+        """Count samples."""
+        if self._bar is not None:
+            self._bar.update(n_samples)
+
+    def epoch(self, epoch: int, train_loss: float, valid_loss: float | None) -> None:
+        """Show what an epoch came to."""
+        if self._bar is None:
+            return
+        losses = {"loss": f"{train_loss:.4g}"} | ({} if valid_loss is None else {"valid": f"{valid_loss:.4g}"})
+        self._bar.set_postfix({"epoch": f"{epoch}/{self._n_epochs}"} | losses, refresh=self._bar.n >= self._bar.total)
+        if self._verbose > 1:
+            width = int(math.log10(self._n_epochs)) + 1
+            self._bar.write(f"epoch {epoch:{width}d}/{self._n_epochs}  " + "  ".join(f"{k} {v}" for k, v in losses.items()))
+
+    def close(self) -> None:
+        """Leave the bar as it stands."""
+        if self._bar is not None:
+            self._bar.close()

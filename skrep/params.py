@@ -1,0 +1,179 @@
+"""Hyper-parameters are dataclass fields.
+
+``__init__`` can then do nothing but store them, ``inspect.signature`` shows all of them, editors complete them and
+scikit-learn reaches each one by name. A field says what it accepts once, in its declaration; :func:`check_params`
+holds it to that inside ``fit``, where scikit-learn expects errors to be raised.
+
+>>> from sklearn.base import BaseEstimator
+>>> @params
+... class Shift(BaseEstimator):
+...     by: float = param(1.0, Real(low=0))
+>>> check_params(Shift(by=-2))
+Traceback (most recent call last):
+    ...
+ValueError: Shift(by=-2): by must be a number of at least 0.
+"""
+
+import dataclasses
+import inspect
+import math
+import numbers
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, dataclass_transform
+
+__all__ = ["Integer", "Real", "SequenceOf", "check_params", "param", "params"]
+
+T = TypeVar("T")
+
+
+class _Number:
+    _kind: type
+    _name: str
+
+    def __init__(self, low: float = -math.inf, high: float = math.inf, *, open_low: bool = False, open_high: bool = False):
+        self.low, self.high, self.open_low, self.open_high = low, high, open_low, open_high
+
+    def accepts(self, value: object) -> bool:
+        if not isinstance(value, self._kind) or isinstance(value, bool):
+            return False
+        number: Any = value
+        above = number > self.low if self.open_low else number >= self.low
+        below = number < self.high if self.open_high else number <= self.high
+        return bool(above and below and math.isfinite(number))
+
+    def __str__(self) -> str:
+        bounds = []
+        if self.low > -math.inf:
+            bounds.append(f"{'above' if self.open_low else 'of at least'} {self.low:g}")
+        if self.high < math.inf:
+            bounds.append(f"{'below' if self.open_high else 'at most'} {self.high:g}")
+        return " ".join([self._name, " and ".join(bounds)]).strip()
+
+
+class Integer(_Number):
+    """A whole number between two bounds (included unless ``open_``)."""
+
+    _kind, _name = numbers.Integral, "a whole number"
+
+
+class Real(_Number):
+    """A finite number between two bounds (included unless ``open_``)."""
+
+    _kind, _name = numbers.Real, "a number"
+
+
+class SequenceOf:
+    """A list or tuple whose items all satisfy one constraint."""
+
+    def __init__(self, item: _Number):
+        self.item = item
+
+    def accepts(self, value: object) -> bool:
+        return isinstance(value, Sequence) and not isinstance(value, str) and all(map(self.item.accepts, value))
+
+    def __str__(self) -> str:
+        return f"a list or tuple of which each item is {self.item}"
+
+
+def param(default: T, *valid: object) -> T:
+    """Declare a hyper-parameter: its default, and what it accepts.
+
+    Parameters
+    ----------
+    default : object
+        The default value.
+    *valid : object
+        The alternatives: :class:`Integer`, :class:`Real`, :class:`SequenceOf`, a string or ``None`` (that very value),
+        a class (its instances) or the builtin ``callable``. With none given, every value is accepted.
+    """
+    return dataclasses.field(default=default, metadata={"valid": valid})  # type: ignore[return-value]
+
+
+def _accepts(rule: Any, value: object) -> bool:
+    if hasattr(rule, "accepts"):
+        return bool(rule.accepts(value))
+    if rule is None or isinstance(rule, str):
+        # `is`/type first: an array compared with a string is an array
+        return value is None if rule is None else isinstance(value, str) and value == rule
+    if rule is callable:
+        return callable(value)
+    return isinstance(value, rule)
+
+
+def _describe(rule: Any) -> str:
+    if rule is callable:
+        return "a callable"
+    if isinstance(rule, type):
+        return "True or False" if rule is bool else f"an instance of {rule.__name__}"
+    return repr(rule) if rule is None or isinstance(rule, str) else str(rule)
+
+
+def check_params(estimator: Any) -> None:
+    """Raise one ValueError that names the first hyper-parameter whose value its declaration does not accept."""
+    for field in dataclasses.fields(estimator):
+        valid, value = field.metadata.get("valid", ()), getattr(estimator, field.name)
+        if valid and not any(_accepts(rule, value) for rule in valid):
+            *head, last = [_describe(rule) for rule in valid]
+            expected = f"{', '.join(head)} or {last}" if head else last
+            given = repr(value)
+            given = given if len(given) <= 80 else given[:77] + "..."
+            raise ValueError(f"{type(estimator).__name__}({field.name}={given}): {field.name} must be {expected}.")
+
+
+_SECTION = re.compile(r"^[A-Z][A-Za-z ]+\n-+$", re.MULTILINE)
+
+
+def _parameter_entries(doc: str) -> dict[str, str]:
+    """The entries under "Parameters" in a numpydoc docstring, by name."""
+    found = re.search(r"^Parameters\n-+\n", doc, re.MULTILINE)
+    if not found:
+        return {}
+    end = _SECTION.search(doc, found.end())
+    body = doc[found.end() : end.start() if end else len(doc)].rstrip()
+    entries = re.split(r"\n(?=\S)", body)
+    return {re.split(r"[ :]", entry, maxsplit=1)[0]: entry for entry in entries if entry.strip()}
+
+
+def _complete_docstring(cls: type) -> None:
+    """Add to the class's help the parameters that its bases document, in the order of the signature."""
+    doc = inspect.cleandoc(cls.__doc__ or "")
+    entries: dict[str, str] = {}
+    for base in reversed(cls.__mro__[1:]):
+        if dataclasses.is_dataclass(base):
+            entries |= _parameter_entries(inspect.cleandoc(base.__doc__ or ""))
+    own = _parameter_entries(doc)
+    entries |= own
+    names = [name for name in inspect.signature(cls).parameters if name in entries]
+    if not own or not names:
+        cls.__doc__ = doc
+        return
+    start = re.search(r"^Parameters\n-+\n", doc, re.MULTILINE)
+    assert start is not None
+    end = _SECTION.search(doc, start.end())
+    tail = doc[end.start() :] if end else ""
+    cls.__doc__ = doc[: start.end()] + "\n".join(entries[name] for name in names) + "\n\n" + tail
+
+
+@dataclass_transform(eq_default=False, field_specifiers=(param, dataclasses.field))
+def params(cls: type[T] | None = None, /, *, kw_only: bool = False) -> Any:
+    """Make a class's annotated attributes its hyper-parameters.
+
+    A thin layer over :func:`dataclasses.dataclass` that keeps scikit-learn's equality and ``repr`` and completes the
+    docstring with the parameters documented by base classes.
+
+    Parameters
+    ----------
+    cls : type
+        The class to decorate.
+    kw_only : bool, default=False
+        Whether the fields can only be passed by name.
+    """
+
+    def decorate(cls: type[T]) -> type[T]:
+        made = dataclasses.dataclass(eq=False, repr=False, match_args=False, kw_only=kw_only)(cls)
+        _complete_docstring(made)
+        return made
+
+    decorated: Callable[[type[T]], type[T]] | type[T] = decorate if cls is None else decorate(cls)
+    return decorated
