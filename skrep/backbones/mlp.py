@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from skrep.backbones.layers import Linear
+
 __all__ = ["ACTIVATIONS", "MLP", "default_widths"]
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -34,7 +36,7 @@ class MLP(nn.Sequential):
         for i, (n_in, n_out) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
             if i:
                 layers.append(ACTIVATIONS[activation]())
-            layers.append(nn.Linear(n_in, n_out))
+            layers.append(Linear(n_in, n_out))
         super().__init__(*layers)
         for layer in self.linears:
             if activation in ("gelu", "relu", "silu") and layer is not self.linears[-1]:
@@ -44,9 +46,9 @@ class MLP(nn.Sequential):
             nn.init.zeros_(layer.bias)
 
     @property
-    def linears(self) -> list[nn.Linear]:
+    def linears(self) -> list[Linear]:
         """The linear layers, from input to output."""
-        return [layer for layer in self if isinstance(layer, nn.Linear)]
+        return [layer for layer in self if isinstance(layer, Linear)]
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x)  # (batch, widths[0]) -> (batch, widths[-1])

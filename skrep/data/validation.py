@@ -41,7 +41,9 @@ def read_table(estimator: Any, X: Any, *, reset: bool) -> Source:
     name = type(estimator).__name__
     _refuse_other_modalities(X, name)
     try:
-        X = validate_data(estimator, X, reset=reset, dtype="numeric", ensure_min_samples=2 if reset else 1)
+        # the sum in the check for NaN may itself overflow
+        with np.errstate(over="ignore", invalid="ignore"):
+            X = validate_data(estimator, X, reset=reset, dtype="numeric", ensure_min_samples=2 if reset else 1)
     except ValueError as error:
         if "could not convert" in str(error) or "dtype='numeric' is not compatible" in str(error):
             raise ValueError(

@@ -1,0 +1,398 @@
+"""The promises that every estimator keeps."""
+
+import copy
+import inspect
+import pickle
+import random
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpydoc.docscrape import NumpyDocString
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skrep import AutoEncoderTransformer, PCAEncoder, RandomEncoder
+from skrep.exceptions import DivergedError
+from tests.estimators import ESTIMATORS, NETWORKS, TRAINED, quick
+
+every = pytest.mark.parametrize("cls", ESTIMATORS.values(), ids=ESTIMATORS)
+every_network = pytest.mark.parametrize("cls", NETWORKS.values(), ids=NETWORKS)
+every_trained = pytest.mark.parametrize("cls", TRAINED.values(), ids=TRAINED)
+
+
+# scikit-learn fits some of these on a single column, where n_components=2 would be a user's error for PCA
+@parametrize_with_checks([quick(cls, n_components=1) for cls in ESTIMATORS.values()])
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+@every
+def test_clone_and_parameters(cls):
+    estimator = quick(cls)
+    copied = clone(estimator)
+    assert copied.get_params() == estimator.get_params()
+    for name, parameter in inspect.signature(cls).parameters.items():
+        assert parameter.default is not inspect.Parameter.empty, f"{name} has no default"
+    positional = [p.name for p in inspect.signature(cls).parameters.values() if p.kind is not p.KEYWORD_ONLY]
+    assert positional[0] == "n_components"
+
+
+@every
+def test_pickle(cls, table):
+    estimator = quick(cls).fit(table)
+    loaded = pickle.loads(pickle.dumps(estimator))
+    np.testing.assert_array_equal(loaded.transform(table), estimator.transform(table))
+    np.testing.assert_array_equal(copy.deepcopy(estimator).transform(table), estimator.transform(table))
+
+
+@every_network
+def test_pickle_holds_neither_data_nor_optimizer(cls, table):
+    estimator = quick(cls).fit(np.repeat(table, 500, axis=0))
+    weights = sum(t.numel() for t in estimator.net_.module_.state_dict().values()) * 4
+    assert len(pickle.dumps(estimator)) < weights + 30_000
+
+
+@every
+def test_set_output_pandas(cls, table):
+    frame = pd.DataFrame(table, columns=list("abcdef"))
+    estimator = quick(cls).set_output(transform="pandas")
+    features = estimator.fit_transform(frame)
+    assert list(features.columns) == list(estimator.get_feature_names_out())
+    assert list(features.columns) == [f"{cls.__name__.lower()}{i}" for i in range(2)]
+    assert list(estimator.feature_names_in_) == list("abcdef")
+
+
+@every
+def test_pipeline_grid_search_and_cross_validation(cls, digits):
+    X, y = digits[0][:150], digits[1][:150]
+    pipe = Pipeline([("enc", quick(cls, n_components=8)), ("probe", LogisticRegression(max_iter=3000))])
+    scores = cross_val_score(pipe, X / 16, y, cv=2)
+    assert np.isfinite(scores).all()
+    search = GridSearchCV(pipe, {"enc__n_components": [4, 8], "probe__C": [0.1, 1]}, cv=2).fit(X / 16, y)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+def test_grid_search_over_encoders_in_two_processes(digits):
+    X, y = digits[0][:200] / 16, digits[1][:200]
+    pipe = Pipeline([("enc", PCAEncoder(16)), ("probe", LogisticRegression(max_iter=3000))])
+    auto = AutoEncoderTransformer(16, hidden=(32,), max_epochs=2, random_state=0)
+    grid = {"enc": [PCAEncoder(16), auto, RandomEncoder(16, random_state=0)], "probe__C": [0.1, 1]}
+    one, two = (GridSearchCV(pipe, grid, cv=2, n_jobs=n).fit(X, y) for n in (1, 2))
+    np.testing.assert_array_equal(one.cv_results_["mean_test_score"], two.cv_results_["mean_test_score"])
+
+
+@every_network
+def test_same_seed_same_bits_in_any_process_or_thread(cls, table):
+    reference = quick(cls).fit(table).transform(table)
+
+    def fit(_):
+        return quick(cls).fit(table).transform(table)
+
+    with ThreadPoolExecutor(8) as pool:
+        for features in pool.map(fit, range(8)):
+            np.testing.assert_array_equal(features, reference)
+    assert not np.array_equal(quick(cls, random_state=1).fit(table).transform(table), reference)
+
+
+@every
+@pytest.mark.parametrize("random_state", [0, None])
+def test_global_generators_stay_as_they_were(cls, random_state, table):
+    before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
+    quick(cls, random_state=random_state).fit(table).transform(table)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    np.testing.assert_array_equal(np.random.get_state()[1], before[1])
+    assert random.getstate() == before[2]
+
+
+@every_network
+def test_random_state_instance_gives_a_new_fit_each_time(cls, table):
+    state = np.random.RandomState(0)
+    first, second = (quick(cls, random_state=state).fit(table).transform(table) for _ in range(2))
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(quick(cls, random_state=np.random.RandomState(0)).fit(table).transform(table), first)
+
+
+@every_network
+@given(data=st.data())
+def test_features_of_a_row_do_not_depend_on_its_neighbours(cls, data):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(700, 12)).astype(np.float32)
+    estimator = _fitted_once(cls, X)
+    whole = estimator.transform(X)
+    rows = data.draw(st.lists(st.integers(0, 699), min_size=1, max_size=400))
+    np.testing.assert_array_equal(estimator.transform(X[rows]), whole[rows])
+
+
+_FITTED: dict = {}
+
+
+def _fitted_once(cls, X):
+    if cls not in _FITTED:
+        _FITTED[cls] = quick(cls, n_components=5, hidden=(33, 17)).fit(X)
+    return _FITTED[cls]
+
+
+@every_network
+def test_output_is_float32_of_the_named_width(cls, table):
+    estimator = quick(cls).fit(table.astype(np.float64))
+    features = estimator.transform(table.astype(np.float64))
+    assert features.dtype == np.float32
+    assert features.shape == (60, estimator.n_features_out_) == (60, 2)
+
+
+@every_network
+@pytest.mark.parametrize("kind", ["list", "float64", "int", "uint8", "fortran", "read-only", "memmap", "tensor", "frame", "big-endian"])
+def test_kinds_of_table(cls, kind, tmp_path):
+    rows = np.random.default_rng(0).integers(0, 255, size=(40, 5))
+    np.save(tmp_path / "rows.npy", rows.astype(np.uint8))
+    frozen = rows.astype(np.float32)
+    frozen.flags.writeable = False
+    made = {
+        "list": rows.tolist(),
+        "float64": rows.astype(np.float64),
+        "int": rows,
+        "uint8": rows.astype(np.uint8),
+        "fortran": np.asfortranarray(rows.astype(np.float32)),
+        "read-only": frozen,
+        "memmap": np.load(tmp_path / "rows.npy", mmap_mode="r"),
+        "tensor": torch.from_numpy(rows).float(),
+        "frame": pd.DataFrame(rows),
+        "big-endian": rows.astype(">f8"),
+    }[kind]
+    expected = quick(cls).fit_transform(rows.astype(np.float32))
+    np.testing.assert_array_equal(quick(cls).fit_transform(made), expected)
+
+
+class Stream(torch.utils.data.IterableDataset):
+    def __iter__(self):
+        yield from ()
+
+
+class Rows(torch.utils.data.Dataset):
+    def __init__(self, rows):
+        self.rows = rows
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, i):
+        return self.rows[i]
+
+
+@every_network
+def test_torch_dataset(cls, table):
+    expected = quick(cls).fit_transform(table)
+    np.testing.assert_array_equal(quick(cls).fit_transform(Rows(table)), expected)
+    pairs = torch.utils.data.TensorDataset(torch.from_numpy(table), torch.zeros(60))
+    np.testing.assert_array_equal(quick(cls).fit_transform(pairs), expected)
+
+
+# --- bad input -------------------------------------------------------------------------------------------------------
+
+GOOD = np.random.default_rng(0).normal(size=(20, 4))
+
+
+def spoiled(value):
+    X = GOOD.copy()
+    X[3, 2] = value
+    return X
+
+
+BAD_TABLES = {
+    "NaN": (spoiled(np.nan), "NaN"),
+    "infinity": (spoiled(np.inf), "infinity"),
+    "text": (np.full((20, 4), "a", dtype=object), "not numbers|could not convert"),
+    "dicts": (np.full((20, 4), {}, dtype=object), "must be a string or a real number|not numbers|argument"),
+    "empty": (np.empty((0, 4)), "0 sample"),
+    "no columns": (np.empty((20, 0)), "0 feature"),
+    "one row": (GOOD[:1], "1 sample"),
+    "flat": (GOOD[0], "[Rr]eshape your data"),
+    "three axes": (np.zeros((5, 4, 4)), "dim 3"),
+    "four axes": (np.zeros((5, 4, 4, 3)), "dim 4"),
+    "complex": (GOOD * 1j, "[Cc]omplex"),
+    "too large": (spoiled(1e300), "[Rr]escale"),
+}
+
+
+@every
+@pytest.mark.parametrize("case", BAD_TABLES)
+def test_bad_table(cls, case):
+    X, message = BAD_TABLES[case]
+    estimator = quick(cls, n_components=1)
+    with pytest.raises((ValueError, TypeError), match=message):
+        estimator.fit(X)
+    assert not [name for name in vars(estimator) if name.endswith("_")], "a failed fit left something behind"
+
+
+@every
+@pytest.mark.parametrize("case", [case for case in BAD_TABLES if case != "one row"])
+def test_bad_table_at_transform_leaves_the_estimator_as_it_was(cls, case):
+    X, _ = BAD_TABLES[case]
+    estimator = quick(cls).fit(GOOD)
+    before = pickle.dumps(estimator)
+    expected = estimator.transform(GOOD)
+    # PCA computes in float64, where 1e300 can be projected
+    calls = [estimator.fit] if (cls, case) == (PCAEncoder, "too large") else [estimator.transform, estimator.fit]
+    for call in calls:
+        with pytest.raises((ValueError, TypeError)):
+            call(X)
+        np.testing.assert_array_equal(estimator.transform(GOOD), expected)
+        assert pickle.dumps(estimator) == before
+
+
+@every
+def test_wrong_number_of_columns(cls):
+    estimator = quick(cls).fit(GOOD)
+    with pytest.raises(ValueError, match="X has 3 features, but .* is expecting 4 features"):
+        estimator.transform(GOOD[:, :3])
+
+
+@every
+def test_not_fitted(cls):
+    with pytest.raises(NotFittedError):
+        quick(cls).transform(GOOD)
+
+
+@every_network
+def test_bad_dataset(cls, table):
+    with pytest.raises(ValueError, match="item 7 .*NaN"):
+        quick(cls).fit(Rows(np.where(np.arange(60)[:, None] == 7, np.nan, table)))
+    with pytest.raises(ValueError, match="item 1 .*same shape"):
+        quick(cls).fit(Rows([table[0], table[1][:2], *table[2:]]))
+    with pytest.raises(ValueError, match="1-D"):
+        quick(cls).fit(Rows(table.reshape(60, 2, 3)))
+    with pytest.raises(ValueError, match="0 sample"):
+        quick(cls).fit(Rows([]))
+    with pytest.raises(TypeError, match="map-style"):
+        quick(cls).fit(Stream())
+    with pytest.raises(ValueError, match="5 features, but .* expecting 6"):
+        quick(cls).fit(table).transform(Rows(table[:, :5]))
+
+
+@every
+def test_unknown_parameter_values(cls):
+    for name in inspect.signature(cls).parameters:
+        if name in ("net_params", "copy"):
+            continue
+        estimator = quick(cls)
+        setattr(estimator, name, object())
+        with pytest.raises((ValueError, TypeError), match=name):
+            estimator.fit(GOOD)
+
+
+@every_trained
+@pytest.mark.parametrize(
+    "bad",
+    [{"lr": 0}, {"lr": float("nan")}, {"lr": "fast"}, {"max_epochs": 0}, {"max_epochs": 2.5}, {"batch_size": -1}, {"optimizer": "adamax"},
+     {"lr_schedule": "step"}, {"precision": "float64"}, {"device": "abacus"}, {"validation_fraction": 1.0}, {"early_stopping": True},
+     {"random_state": "zero"}, {"weight_decay": -1}, {"net_params": {"lr": 1}}, {"net_params": {"optimizer__weight_decay": 1}},
+     {"net_params": {"module__width": 1}}, {"net_params": {"nonsense": 1}}],
+    ids=str,
+)  # fmt: skip
+def test_bad_training_parameters(cls, bad, table):
+    (name,) = bad
+    expected = re.escape(next(iter(bad[name]))).split("__")[-1] if name == "net_params" else name
+    with pytest.raises((ValueError, TypeError), match=expected):
+        quick(cls, **bad).fit(table)
+
+
+numbers = st.one_of(
+    st.floats(width=64, allow_nan=True, allow_infinity=True),
+    st.sampled_from([0.0, -0.0, 1e-320, 1e-38, 1e19, 3.3e38, 1e39, 1e154, 1e308, np.nan, np.inf]),
+)
+
+
+def hostile_tables():
+    shapes = hnp.array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=12)
+    odd = hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)
+    floats = st.sampled_from([np.float64, np.float32, np.float16]).flatmap(
+        lambda dtype: hnp.arrays(dtype, shapes, elements=st.floats(width=np.dtype(dtype).itemsize * 8), fill=st.nothing())
+    )
+    finite = hnp.arrays(np.float64, shapes, elements=st.floats(allow_nan=False, allow_infinity=False, width=64), fill=st.nothing())
+    scaled = st.tuples(hnp.arrays(np.float64, shapes, elements=st.floats(-1, 1)), st.sampled_from([1e-300, 1e-30, 1.0, 1e18, 1e37, 1e200])).map(
+        lambda pair: pair[0] * pair[1]
+    )
+    integers = hnp.arrays(st.sampled_from([np.uint8, np.int64, np.bool_]), shapes)
+    objects = hnp.arrays(object, shapes, elements=st.one_of(st.none(), st.text(max_size=2), st.integers(), st.floats()))
+    other = hnp.arrays(st.sampled_from([np.float64, np.complex64, np.dtype("U2"), np.dtype("M8[s]")]), odd)
+    constant = st.tuples(shapes, numbers).map(lambda pair: np.full(*pair))
+    return st.one_of(floats, finite, scaled, integers, objects, other, constant)
+
+
+def hostile(cls, X):
+    """Finite output or one clear error; a fitted estimator unchanged after a failed call."""
+    fitted = quick(cls, n_components=1).fit(GOOD)
+    expected = fitted.transform(GOOD)
+    for estimator in (quick(cls, n_components=1), fitted):
+        try:
+            features = estimator.fit(X).transform(X)
+        except (ValueError, TypeError, DivergedError) as error:
+            assert len(str(error)) > 15
+            if estimator is fitted:
+                np.testing.assert_array_equal(fitted.transform(GOOD), expected)
+            else:
+                assert not [name for name in vars(estimator) if name.endswith("_")]
+        else:
+            assert features.shape == (len(X), 1)
+            assert np.isfinite(features).all()
+
+
+@every
+@given(X=hostile_tables())
+@settings(suppress_health_check=list(HealthCheck))
+def test_hostile_input(cls, X):
+    hostile(cls, X)
+
+
+@pytest.mark.exhaustive
+@every
+@given(X=hostile_tables())
+@settings(suppress_health_check=list(HealthCheck), max_examples=400)
+def test_hostile_input_exhaustive(cls, X):
+    hostile(cls, X)
+
+
+# --- help ------------------------------------------------------------------------------------------------------------
+
+
+@every
+def test_help_is_complete(cls):
+    doc = NumpyDocString(inspect.getdoc(cls))
+    documented = [entry.name for entry in doc["Parameters"]]
+    assert documented == list(inspect.signature(cls).parameters)
+    for entry in doc["Parameters"]:
+        default = inspect.signature(cls).parameters[entry.name].default
+        stated = repr(default).replace("'", '"')
+        assert f"default={stated}" in entry.type, f"{entry.name}: the help does not state its default, {stated}"
+        assert entry.desc
+    fitted = quick(cls).fit(GOOD)
+    attributes = {name for name in vars(fitted) if name.endswith("_") and not name.startswith("_")}
+    described = {entry.name for entry in doc["Attributes"]}
+    assert attributes - described <= {"feature_names_in_", "n_samples_", "like_"}
+    assert described <= attributes | {"noise_variance_"}
+    assert doc["Examples"]
+    assert doc["Summary"]
+
+
+@every
+def test_public_methods_are_documented(cls):
+    for name, method in inspect.getmembers(cls, inspect.isfunction):
+        if not name.startswith("_"):
+            assert inspect.getdoc(method), f"{cls.__name__}.{name} has no docstring"
+
+
+@every
+def test_repr_html(cls, table):
+    estimator = make_pipeline(quick(cls)).fit(table)
+    assert cls.__name__ in estimator._repr_html_()
