@@ -1,1 +1,1 @@
-"""Measurements: ``python -m benchmarks NAME``. Ratios against a named peer, alternating runs in one process, medians."""
+"""Measurements: ``python -m benchmarks NAME``. Ratios against a named peer, alternating runs, medians."""

@@ -12,7 +12,12 @@ __all__ = ["add_data_option", "labelled_tables"]
 
 def add_data_option(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
     """``--data FOLDER``: where mnist.npz and fashion_mnist.npz (x_train, y_train, x_test, y_test) are."""
-    parser.add_argument("--data", type=Path, required=required, help="folder with mnist.npz and fashion_mnist.npz (arrays x_train, y_train, x_test, y_test)")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=required,
+        help="folder with mnist.npz and fashion_mnist.npz (arrays x_train, y_train, x_test, y_test)",
+    )
 
 
 def labelled_tables(folder: Path | None, n_images: int = 4000) -> dict[str, tuple[Any, Any]]:
@@ -23,7 +28,9 @@ def labelled_tables(folder: Path | None, n_images: int = 4000) -> dict[str, tupl
         if name != "digits":
             X = (X - X.mean(0)) / X.std(0)
         tables[name] = X, y
-    X, y = datasets.make_classification(2000, 40, n_informative=12, n_redundant=20, n_classes=4, n_clusters_per_class=2, class_sep=1.5, random_state=0)
+    X, y = datasets.make_classification(
+        2000, 40, n_informative=12, n_redundant=20, n_classes=4, n_clusters_per_class=2, class_sep=1.5, random_state=0
+    )
     tables["planted"] = X, y
     for name in ("mnist", "fashion_mnist"):
         if folder is not None:

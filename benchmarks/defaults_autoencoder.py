@@ -1,7 +1,7 @@
 """The measurements behind AutoEncoderTransformer's defaults.
 
-For each candidate: accuracy of StandardScaler + LogisticRegression at 5 labels a class, mean over splits and draws, with
-the seconds of a fit. Candidates vary one parameter at a time around the base.
+For each candidate: accuracy of StandardScaler + LogisticRegression at 5 labels a class, mean over splits and draws,
+with the seconds of a fit. Candidates vary one parameter at a time around the base.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from benchmarks._data import add_data_option, labelled_tables
 from skrep import AutoEncoderTransformer, PCAEncoder, RandomEncoder
 from skrep.evaluation import few_label_probe
 
-BASE: dict[str, Any] = {"noise": 0.5}
+BASE: dict[str, Any] = {}
 CANDIDATES: dict[str, list[Any]] = {
     "noise": [0.0, 0.25, 0.5, 1.0],
     "max_epochs": [25, 50, 100],
@@ -41,7 +41,10 @@ def main(arguments: list[str]) -> None:
         cells, means = [], []
         for X, y in tables.values():
             begin = time.perf_counter()
-            scores = [few_label_probe(encoder, X, y, budgets=[5], n_resamples=10, random_state=s).mean[0] for s in range(options.splits)]
+            scores = [
+                few_label_probe(encoder, X, y, budgets=[5], n_resamples=10, random_state=s).mean[0]
+                for s in range(options.splits)
+            ]
             cells.append(f"{np.mean(scores):.3f} ({(time.perf_counter() - begin) / options.splits:.0f} s)")
             means.append(np.mean(scores))
         print(f"| {label} | " + " | ".join(cells) + f" | {np.mean(means):.4f} |", flush=True)
@@ -49,7 +52,7 @@ def main(arguments: list[str]) -> None:
     line("raw", None)
     line("PCA, 90 % of variance", PCAEncoder(0.9))
     line("untrained", RandomEncoder(like=AutoEncoderTransformer(random_state=0)))
-    line(f"base {BASE}", AutoEncoderTransformer(random_state=0, **BASE))
+    line("defaults", AutoEncoderTransformer(random_state=0, **BASE))
     for name in options.only:
         for value in CANDIDATES[name]:
             line(f"{name}={value}", AutoEncoderTransformer(random_state=0, **BASE | {name: value}))

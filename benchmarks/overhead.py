@@ -40,7 +40,8 @@ class ConvNet(nn.Module):
         self.decoder = nn.Linear(64, SIDE * SIDE)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.decoder(self.encoder(x))
+        rows: Tensor = self.decoder(self.encoder(x))
+        return rows
 
 
 @params
@@ -61,7 +62,9 @@ class ConvAutoEncoder(TorchTransformer):
     def objective(self, outputs: Tensor, target: Tensor) -> Tensor:
         return F.mse_loss(outputs, target)
 
-    def _count_features(self, data: Source) -> None:  # rows are folded in the views, so transform is not part of this benchmark
+    def _count_features(
+        self, data: Source
+    ) -> None:  # rows are folded in the views, so transform is not part of this benchmark
         self.n_features_out_ = 64
 
 
@@ -75,7 +78,7 @@ def bare_loop(module: nn.Module, X: np.ndarray, epochs: int, batch_size: int, *,
     groups = [{"params": matrices, "weight_decay": 1e-4}, {"params": vectors, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=2e-3, fused=not plain)
     if images:
-        module.to(memory_format=torch.channels_last)
+        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     steps = epochs * math.ceil(len(data) / batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warm_up_cosine(min(1.0, (step + 0.5) / steps)))
     module.train()
@@ -104,36 +107,55 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     if options.threads:
         torch.set_num_threads(options.threads)
-    rng = np.random.default_rng(0)
-    X = rng.random((options.rows, SIDE * SIDE), dtype=np.float32)
-    widths = [SIDE * SIDE, 128, 32]
-    print(f"{options.rows} rows of {SIDE * SIDE}, {torch.get_num_threads()} torch threads, torch {torch.__version__}, {options.runs} alternating runs\n")
-    print("| network | batch | epochs | engine s | bare loop s | ratio | tutorial loop s | ratio |\n|---|---|---|---|---|---|---|---|")
+    X = np.random.default_rng(0).random((options.rows, SIDE * SIDE), dtype=np.float32)
+    print(
+        f"{options.rows} rows of {SIDE * SIDE}, {torch.get_num_threads()} torch threads, torch "
+        f"{torch.__version__}, {options.runs} alternating runs\n"
+    )
+    print(
+        "| network | batch | epochs | engine s | bare loop s | ratio | tutorial loop s | ratio "
+        "|\n|---|---|---|---|---|---|---|---|"
+    )
     for network, batch_size, epochs in [("MLP", 128, 3), ("MLP", 1024, 8), ("ConvNet", 128, 1), ("ConvNet", 1024, 1)]:
-        images = network == "ConvNet"
+        print(_measure(X, network == "ConvNet", batch_size, epochs, options.runs), flush=True)
 
-        def engine() -> None:
-            common = {"max_epochs": epochs, "batch_size": batch_size, "random_state": 0, "device": "cpu"}
-            (ConvAutoEncoder(**common) if images else AutoEncoderTransformer(32, hidden=(128,), **common)).fit(X)
 
-        def loop(plain: bool) -> None:
-            torch.manual_seed(0)
-            data = torch.from_numpy(X)
-            module = ConvNet() if images else AutoEncoder(Standardize(data.double().mean(0), data.double().var(0)), widths, "gelu", False, False)
-            bare_loop(module, X, epochs, batch_size, images=images, plain=plain)
+def _measure(X: np.ndarray, images: bool, batch_size: int, epochs: int, runs: int) -> str:
+    def engine() -> None:
+        common: dict[str, Any] = {"max_epochs": epochs, "batch_size": batch_size, "random_state": 0, "device": "cpu"}
+        (ConvAutoEncoder(**common) if images else AutoEncoderTransformer(32, hidden=(128,), **common)).fit(X)
 
-        sides: dict[str, Any] = {"engine": engine, "bare": lambda: loop(False), "plain": lambda: loop(True)}
-        seconds: dict[str, list[float]] = {side: [] for side in sides}
-        for run in range(options.runs + 1):
-            for side, call in sides.items():
-                begin = time.perf_counter()
-                call()
-                if run:  # the first round warms up
-                    seconds[side].append(time.perf_counter() - begin)
-        medians = {side: statistics.median(values) for side, values in seconds.items()}
-        ratios = {side: statistics.median(a / b for a, b in zip(seconds["engine"], seconds[side], strict=True)) for side in ("bare", "plain")}
-        print(
-            f"| {network} | {batch_size} | {epochs} | {medians['engine']:.2f} | {medians['bare']:.2f} | {ratios['bare']:.3f} | "
-            f"{medians['plain']:.2f} | {ratios['plain']:.3f} |",
-            flush=True,
-        )
+    def loop(plain: bool) -> None:
+        torch.manual_seed(0)
+        rows = torch.from_numpy(X).double()
+        module: nn.Module = ConvNet()
+        if not images:
+            standardize = Standardize(rows.mean(0), rows.var(0))
+            module = AutoEncoder(standardize, [SIDE * SIDE, 128, 32], "gelu", False, False)
+        bare_loop(module, X, epochs, batch_size, images=images, plain=plain)
+
+    sides: dict[str, Any] = {"engine": engine, "bare": lambda: loop(False), "plain": lambda: loop(True)}
+    seconds: dict[str, list[float]] = {side: [] for side in sides}
+    for run in range(runs + 1):
+        for side, call in sides.items():
+            begin = time.perf_counter()
+            call()
+            if run:  # the first round warms up
+                seconds[side].append(time.perf_counter() - begin)
+    engine_s, bare_s, plain_s = (statistics.median(seconds[side]) for side in sides)
+    bare, plain = (
+        statistics.median(a / b for a, b in zip(seconds["engine"], seconds[side], strict=True))
+        for side in ("bare", "plain")
+    )
+    network = "ConvNet" if images else "MLP"
+    cells = [
+        network,
+        batch_size,
+        epochs,
+        f"{engine_s:.2f}",
+        f"{bare_s:.2f}",
+        f"{bare:.3f}",
+        f"{plain_s:.2f}",
+        f"{plain:.3f}",
+    ]
+    return f"| {' | '.join(map(str, cells))} |"

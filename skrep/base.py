@@ -15,14 +15,23 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from skorch import NeuralNet
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted
+from skorch import NeuralNet
 from torch import Tensor, nn
 
 from skrep.backbones import MLP, Standardize, default_widths
 from skrep.data import Batch, Source, read_table, shuffled_batches
-from skrep.engine import Net, RunFolder, draw_seed, encode, fingerprint, resolve_device, resolve_precision, seeded_initialisation
+from skrep.engine import (
+    Net,
+    RunFolder,
+    draw_seed,
+    encode,
+    fingerprint,
+    resolve_device,
+    resolve_precision,
+    seeded_initialisation,
+)
 from skrep.engine.optimizers import DEFAULT_LR
 from skrep.engine.randomness import derive_seed
 from skrep.engine.sklearn_callbacks import CONTEXT_ATTRIBUTES, CallbackSupportMixin, EpochTasks, with_callbacks
@@ -63,8 +72,10 @@ class Encoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         threads. None takes fresh entropy. The global generators of NumPy, torch and Python are never moved.
     """
 
-    device: str = param("auto", str)
-    random_state: int | np.random.RandomState | None = param(None, Integer(low=0, high=2**32 - 1), np.random.RandomState, None)
+    device: str = param(str, default="auto")
+    random_state: int | np.random.RandomState | None = param(
+        Integer(low=0, high=2**32 - 1), np.random.RandomState, None, default=None
+    )
 
     # Rows that pass through the network at a time in transform, always: see skrep.engine.encode.
     _chunk_rows = 256
@@ -114,7 +125,8 @@ class Encoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
 
     @property
     def _n_features_out(self) -> int:
-        return self.n_features_out_
+        n_features: int = self.n_features_out_
+        return n_features
 
     def _count_features(self, data: Source) -> None:
         with torch.inference_mode():
@@ -171,23 +183,33 @@ class TorchTransformer(Encoder):
         1 shows a progress bar with loss, rate and time left; 2 also prints each epoch.
     """
 
-    max_epochs: int | None = param(None, Integer(low=1), None)
-    batch_size: int | None = param(None, Integer(low=1), None)
-    lr: float | None = param(None, Real(low=0, open_low=True), None)
-    weight_decay: float = param(1e-4, Real(low=0))
-    optimizer: Any = param("adamw", "adamw", "adam", "sgd", type)
-    lr_schedule: Any = param("cosine", "cosine", "constant", callable)
-    precision: str = param("auto", "auto", "float32", "bfloat16")
-    validation_fraction: float | None = param(None, Real(low=0, high=1, open_low=True, open_high=True), None)
-    early_stopping: int | None = param(None, Integer(low=1), None)
-    callbacks: list[Any] | None = param(None, list, tuple, None)
-    net_params: dict[str, Any] | None = param(None, dict, None)
-    warm_start: bool = param(False, bool)
-    checkpoint: Any = param(None, str, os.PathLike, None)
-    verbose: int = param(0, Integer(low=0), bool)
+    max_epochs: int | None = param(Integer(low=1), None, default=None)
+    batch_size: int | None = param(Integer(low=1), None, default=None)
+    lr: float | None = param(Real(low=0, open_low=True), None, default=None)
+    weight_decay: float = param(Real(low=0), default=1e-4)
+    optimizer: Any = param("adamw", "adam", "sgd", type, default="adamw")
+    lr_schedule: Any = param("cosine", "constant", callable, default="cosine")
+    precision: str = param("auto", "float32", "bfloat16", default="auto")
+    validation_fraction: float | None = param(Real(low=0, high=1, open_low=True, open_high=True), None, default=None)
+    early_stopping: int | None = param(Integer(low=1), None, default=None)
+    callbacks: list[Any] | None = param(list, tuple, None, default=None)
+    net_params: dict[str, Any] | None = param(dict, None, default=None)
+    warm_start: bool = param(bool, default=False)
+    checkpoint: Any = param(str, os.PathLike, None, default=None)
+    verbose: int = param(Integer(low=0), bool, default=0)
 
     # Parameters that do not change what is trained, and so are not in a run's key.
-    _not_trained = ("device", "callbacks", "checkpoint", "verbose", "random_state", "warm_start", "layer", "pooling", "n_jobs")
+    _not_trained = (
+        "device",
+        "callbacks",
+        "checkpoint",
+        "verbose",
+        "random_state",
+        "warm_start",
+        "layer",
+        "pooling",
+        "n_jobs",
+    )
 
     # --- hooks ---------------------------------------------------------------------------------------------------
 
@@ -199,7 +221,9 @@ class TorchTransformer(Encoder):
         """Hook: the loss, a scalar, from the module's outputs and the views' target."""
         raise NotImplementedError
 
-    def batches(self, data: Source, batch_size: int, device: torch.device, generator: torch.Generator) -> Iterator[Batch]:
+    def batches(
+        self, data: Source, batch_size: int, device: torch.device, generator: torch.Generator
+    ) -> Iterator[Batch]:
         """Seam: one epoch of batches. Here: all rows in random order."""
         return shuffled_batches(data, batch_size, device, generator)
 
@@ -248,9 +272,9 @@ class TorchTransformer(Encoder):
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """One pass over more rows, at a constant learning rate.
 
-        The first call builds the network (its sizes and scaling come from the rows of that call); later calls, and calls
-        after ``fit``, go on from the weights that are there. The optimizer's state is kept between calls, but not by
-        pickle.
+        The first call builds the network (its sizes and scaling come from the rows of that call); later calls, and
+        calls after ``fit``, go on from the weights that are there. The optimizer's state is kept between calls, but
+        not by pickle.
 
         Parameters
         ----------
@@ -303,7 +327,12 @@ class TorchTransformer(Encoder):
                 net.load_training_state(saved)
             sklearn_tasks = EpochTasks(self, net.max_epochs)
             net.partial_fit(
-                train, valid=valid, task=self._task(train, net), run=run, extra_state={"seed": seed}, sklearn_tasks=sklearn_tasks
+                train,
+                valid=valid,
+                task=self._task(train, net),
+                run=run,
+                extra_state={"seed": seed},
+                sklearn_tasks=sklearn_tasks,
             )
             self._keep_results(data, resumed_from=None if saved is None else tuple(saved["cursor"][:2]))
             sklearn_tasks.close()
@@ -323,7 +352,8 @@ class TorchTransformer(Encoder):
         n_valid = max(1, round(fraction * len(data)))
         if len(data) - n_valid < 2:
             raise ValueError(
-                f"validation_fraction={fraction} of n_samples = {len(data)} leaves {len(data) - n_valid} rows to train on; "
+                f"validation_fraction={fraction} of n_samples = {len(data)} leaves {len(data) - n_valid} rows "
+                "to train on; "
                 "at least 2 are needed. Pass more rows or a smaller fraction."
             )
         order = torch.randperm(len(data), generator=torch.Generator().manual_seed(derive_seed(seed, 0, 1)))
@@ -365,9 +395,15 @@ class TorchTransformer(Encoder):
             name = type(self).__name__
             plain = key.removeprefix("optimizer__")
             if plain in own:
-                raise ValueError(f"{name}(net_params={{{key!r}: ...}}) repeats the parameter {plain!r}; set {name}({plain}=...) instead.")
+                raise ValueError(
+                    f"{name}(net_params={{{key!r}: ...}}) repeats the parameter {plain!r}; set "
+                    f"{name}({plain}=...) instead."
+                )
             if key.split("__")[0] in _ENGINE_DECIDES:
-                raise ValueError(f"{name}(net_params={{{key!r}: ...}}): {key.split('__')[0]!r} is the method's own and cannot be set from outside; remove it.")
+                raise ValueError(
+                    f"{name}(net_params={{{key!r}: ...}}): {key.split('__')[0]!r} is the method's own and "
+                    "cannot be set from outside; remove it."
+                )
         return dict(given)
 
     def _build_net(self, data: Source, seed: int) -> None:
@@ -391,7 +427,15 @@ class TorchTransformer(Encoder):
 
 
 _HISTORY = ("epoch", "train_loss", "valid_loss", "lr")
-_ENGINE_DECIDES = ("module", "criterion", "train_split", "iterator_train", "iterator_valid", "dataset", "predict_nonlinearity")
+_ENGINE_DECIDES = (
+    "module",
+    "criterion",
+    "train_split",
+    "iterator_train",
+    "iterator_valid",
+    "dataset",
+    "predict_nonlinearity",
+)
 
 
 @contextmanager
@@ -406,9 +450,13 @@ def _weights_kept(net: Net, *, needed: bool) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        vars(net).update(options)
+        net.__dict__.update(options)
         net.load_training_state(before)
         raise
+
+
+def _no_optimizer(*args: Any, **kwargs: Any) -> None:
+    """Stands where skorch asks for an optimizer; a torch one would take seconds to import."""
 
 
 @params
@@ -444,8 +492,8 @@ class RandomEncoder(Encoder):
     (1797, 16)
     """
 
-    n_components: int | None = param(None, Integer(low=1), None)
-    like: Any = param(None, Encoder, None)
+    n_components: int | None = param(Integer(low=1), None, default=None)
+    like: Any = param(Encoder, None, default=None)
 
     def make_module(self, data: Source) -> nn.Module:
         (n_features,) = data.shape
@@ -475,7 +523,8 @@ class RandomEncoder(Encoder):
             check_params(self)
             if self.like is not None and self.n_components is not None:
                 raise ValueError(
-                    f"RandomEncoder(n_components={self.n_components}, like=...): the network of `like` has its own width. "
+                    f"RandomEncoder(n_components={self.n_components}, like=...): the network of `like` has its "
+                    "own width. "
                     "Leave n_components out, or set it on `like`."
                 )
             source = self if self.like is None else clone(self.like)
@@ -483,6 +532,7 @@ class RandomEncoder(Encoder):
             data = self._read(X, reset=True)
             seed = draw_seed(self.random_state if source.random_state is None else source.random_state)
             device = resolve_device(self.device)
-            self.net_ = NeuralNet(source._build(data, seed), criterion=nn.Identity, device=str(device)).initialize()
+            module = source._build(data, seed)
+            self.net_ = NeuralNet(module, nn.Identity, optimizer=_no_optimizer, device=str(device)).initialize()
             self._count_features(data)
         return self

@@ -7,7 +7,7 @@ holds it to that inside ``fit``, where scikit-learn expects errors to be raised.
 >>> from sklearn.base import BaseEstimator
 >>> @params
 ... class Shift(BaseEstimator):
-...     by: float = param(1.0, Real(low=0))
+...     by: float = param(Real(low=0), default=1.0)
 >>> check_params(Shift(by=-2))
 Traceback (most recent call last):
     ...
@@ -28,10 +28,12 @@ T = TypeVar("T")
 
 
 class _Number:
-    _kind: type
+    _kind: Any
     _name: str
 
-    def __init__(self, low: float = -math.inf, high: float = math.inf, *, open_low: bool = False, open_high: bool = False):
+    def __init__(
+        self, low: float = -math.inf, high: float = math.inf, *, open_low: bool = False, open_high: bool = False
+    ):
         self.low, self.high, self.open_low, self.open_high = low, high, open_low, open_high
 
     def accepts(self, value: object) -> bool:
@@ -76,29 +78,31 @@ class SequenceOf:
         return f"a list or tuple of which each item is {self.item}"
 
 
-def param(default: T, *valid: object) -> T:
+def param(*valid: object, default: T) -> T:
     """Declare a hyper-parameter: its default, and what it accepts.
 
     Parameters
     ----------
-    default : object
-        The default value.
     *valid : object
         The alternatives: :class:`Integer`, :class:`Real`, :class:`SequenceOf`, a string or ``None`` (that very value),
         a class (its instances) or the builtin ``callable``. With none given, every value is accepted.
+    default : object
+        The default value.
     """
-    return dataclasses.field(default=default, metadata={"valid": valid})  # type: ignore[return-value]
+    made: T = dataclasses.field(default=default, metadata={"valid": valid})
+    return made
 
 
 def _accepts(rule: Any, value: object) -> bool:
     if hasattr(rule, "accepts"):
         return bool(rule.accepts(value))
-    if rule is None or isinstance(rule, str):
-        # `is`/type first: an array compared with a string is an array
-        return value is None if rule is None else isinstance(value, str) and value == rule
+    if rule is None:
+        return value is None
+    if isinstance(rule, str):
+        return isinstance(value, str) and value == rule  # an array compared with a string would be an array
     if rule is callable:
         return callable(value)
-    return isinstance(value, rule)
+    return bool(isinstance(value, rule))
 
 
 def _describe(rule: Any) -> str:

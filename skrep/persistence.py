@@ -49,7 +49,9 @@ class _Packer:
             return [self.pack(v) for v in value]
         if value is None or isinstance(value, (bool, int, float, str)):
             return value
-        raise TypeError(f"cannot store a {type(value).__name__}: expected arrays, tensors, numbers, strings or containers of them")
+        raise TypeError(
+            f"cannot store a {type(value).__name__}: expected arrays, tensors, numbers, strings or containers of them"
+        )
 
     def _store(self, array: np.ndarray) -> str:
         if array.dtype.hasobject:
@@ -138,7 +140,10 @@ def read_state(path: str | os.PathLike) -> Any:
         with zipfile.ZipFile(path) as archive:
             manifest = json.loads(archive.read("manifest.json"))
             if manifest["format"] > FORMAT:
-                raise ModelFileError(f"{path} has format {manifest['format']}; this skrep reads up to {FORMAT}. Upgrade skrep to read it.")
+                raise ModelFileError(
+                    f"{path} has format {manifest['format']}; this skrep reads up to {FORMAT}. Upgrade skrep "
+                    "to read it."
+                )
             members = {name: archive.read(name) for name in manifest["sha256"]}
         for name, digest in manifest["sha256"].items():
             if hashlib.sha256(members[name]).hexdigest() != digest:
@@ -149,4 +154,6 @@ def read_state(path: str | os.PathLike) -> Any:
     except (FileNotFoundError, ModelFileError):
         raise
     except (zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError, OSError, EOFError) as error:
-        raise ModelFileError(f"{path} is not a file that skrep wrote, or it is damaged ({type(error).__name__}: {error}).") from None
+        raise ModelFileError(
+            f"{path} is not a file that skrep wrote, or it is damaged ({type(error).__name__}: {error})."
+        ) from None

@@ -12,7 +12,11 @@ ABSTRACT = {"TorchTransformer"}
 def public_estimators() -> dict[str, type]:
     """Classes with fit and transform that skrep exports, by name."""
     exported = {name: getattr(skrep, name) for name in skrep.__all__}
-    return {name: cls for name, cls in exported.items() if inspect.isclass(cls) and hasattr(cls, "fit") and name not in ABSTRACT}
+    return {
+        name: cls
+        for name, cls in exported.items()
+        if inspect.isclass(cls) and hasattr(cls, "fit") and name not in ABSTRACT
+    }
 
 
 def quick(cls: type, **options: Any) -> Any:

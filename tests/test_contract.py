@@ -152,7 +152,9 @@ def test_output_is_float32_of_the_named_width(cls, table):
 
 
 @every_network
-@pytest.mark.parametrize("kind", ["list", "float64", "int", "uint8", "fortran", "read-only", "memmap", "tensor", "frame", "big-endian"])
+@pytest.mark.parametrize(
+    "kind", ["list", "float64", "int", "uint8", "fortran", "read-only", "memmap", "tensor", "frame", "big-endian"]
+)
 def test_kinds_of_table(cls, kind, tmp_path):
     rows = np.random.default_rng(0).integers(0, 255, size=(40, 5))
     np.save(tmp_path / "rows.npy", rows.astype(np.uint8))
@@ -254,7 +256,7 @@ def test_bad_table_at_transform_leaves_the_estimator_as_it_was(cls, case):
 @every
 def test_wrong_number_of_columns(cls):
     estimator = quick(cls).fit(GOOD)
-    with pytest.raises(ValueError, match="X has 3 features, but .* is expecting 4 features"):
+    with pytest.raises(ValueError, match=r"X has 3 features, but .* is expecting 4 features"):
         estimator.transform(GOOD[:, :3])
 
 
@@ -266,9 +268,9 @@ def test_not_fitted(cls):
 
 @every_network
 def test_bad_dataset(cls, table):
-    with pytest.raises(ValueError, match="item 7 .*NaN"):
+    with pytest.raises(ValueError, match=r"item 7 .*NaN"):
         quick(cls).fit(Rows(np.where(np.arange(60)[:, None] == 7, np.nan, table)))
-    with pytest.raises(ValueError, match="item 1 .*same shape"):
+    with pytest.raises(ValueError, match=r"item 1 .*same shape"):
         quick(cls).fit(Rows([table[0], table[1][:2], *table[2:]]))
     with pytest.raises(ValueError, match="1-D"):
         quick(cls).fit(Rows(table.reshape(60, 2, 3)))
@@ -276,7 +278,7 @@ def test_bad_dataset(cls, table):
         quick(cls).fit(Rows([]))
     with pytest.raises(TypeError, match="map-style"):
         quick(cls).fit(Stream())
-    with pytest.raises(ValueError, match="5 features, but .* expecting 6"):
+    with pytest.raises(ValueError, match=r"5 features, but .* expecting 6"):
         quick(cls).fit(table).transform(Rows(table[:, :5]))
 
 
@@ -294,10 +296,11 @@ def test_unknown_parameter_values(cls):
 @every_trained
 @pytest.mark.parametrize(
     "bad",
-    [{"lr": 0}, {"lr": float("nan")}, {"lr": "fast"}, {"max_epochs": 0}, {"max_epochs": 2.5}, {"batch_size": -1}, {"optimizer": "adamax"},
-     {"lr_schedule": "step"}, {"precision": "float64"}, {"device": "abacus"}, {"validation_fraction": 1.0}, {"early_stopping": True},
-     {"random_state": "zero"}, {"weight_decay": -1}, {"net_params": {"lr": 1}}, {"net_params": {"optimizer__weight_decay": 1}},
-     {"net_params": {"module__width": 1}}, {"net_params": {"nonsense": 1}}],
+    [{"lr": 0}, {"lr": float("nan")}, {"lr": "fast"}, {"max_epochs": 0}, {"max_epochs": 2.5}, {"batch_size": -1},
+     {"optimizer": "adamax"}, {"lr_schedule": "step"}, {"precision": "float64"}, {"device": "abacus"},
+     {"validation_fraction": 1.0}, {"early_stopping": True}, {"random_state": "zero"}, {"weight_decay": -1},
+     {"net_params": {"lr": 1}}, {"net_params": {"optimizer__weight_decay": 1}}, {"net_params": {"module__width": 1}},
+     {"net_params": {"nonsense": 1}}],
     ids=str,
 )  # fmt: skip
 def test_bad_training_parameters(cls, bad, table):
@@ -317,12 +320,17 @@ def hostile_tables():
     shapes = hnp.array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=12)
     odd = hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)
     floats = st.sampled_from([np.float64, np.float32, np.float16]).flatmap(
-        lambda dtype: hnp.arrays(dtype, shapes, elements=st.floats(width=np.dtype(dtype).itemsize * 8), fill=st.nothing())
+        lambda dtype: hnp.arrays(
+            dtype, shapes, elements=st.floats(width=np.dtype(dtype).itemsize * 8), fill=st.nothing()
+        )
     )
-    finite = hnp.arrays(np.float64, shapes, elements=st.floats(allow_nan=False, allow_infinity=False, width=64), fill=st.nothing())
-    scaled = st.tuples(hnp.arrays(np.float64, shapes, elements=st.floats(-1, 1)), st.sampled_from([1e-300, 1e-30, 1.0, 1e18, 1e37, 1e200])).map(
-        lambda pair: pair[0] * pair[1]
+    finite = hnp.arrays(
+        np.float64, shapes, elements=st.floats(allow_nan=False, allow_infinity=False, width=64), fill=st.nothing()
     )
+    scaled = st.tuples(
+        hnp.arrays(np.float64, shapes, elements=st.floats(-1, 1)),
+        st.sampled_from([1e-300, 1e-30, 1.0, 1e18, 1e37, 1e200]),
+    ).map(lambda pair: pair[0] * pair[1])
     integers = hnp.arrays(st.sampled_from([np.uint8, np.int64, np.bool_]), shapes)
     objects = hnp.arrays(object, shapes, elements=st.one_of(st.none(), st.text(max_size=2), st.integers(), st.floats()))
     other = hnp.arrays(st.sampled_from([np.float64, np.complex64, np.dtype("U2"), np.dtype("M8[s]")]), odd)
@@ -338,7 +346,7 @@ def hostile(cls, X):
         try:
             features = estimator.fit(X).transform(X)
         except (ValueError, TypeError, DivergedError) as error:
-            assert len(str(error)) > 15
+            assert len(str(error)) > 15  # noqa: PT017
             if estimator is fitted:
                 np.testing.assert_array_equal(fitted.transform(GOOD), expected)
             else:

@@ -36,21 +36,24 @@ class AutoEncoder(nn.Module):
         self.bernoulli = bernoulli
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.decoder(self.encoder(x))
+        rows: Tensor = self.decoder(self.encoder(x))
+        return rows
 
     def decode(self, code: Tensor) -> Tensor:
         """From codes to rows in the units of the data."""
-        rows = self.decoder(code)
-        return rows.sigmoid() if self.bernoulli else self.encoder[0].inverse(rows)
+        rows: Tensor = self.decoder(code)
+        standardize: Any = self.encoder[0]
+        scaled: Tensor = rows.sigmoid() if self.bernoulli else standardize.inverse(rows)
+        return scaled
 
 
 @params
 class AutoEncoderTransformer(TorchTransformer):
     """A multilayer perceptron that compresses each row to a code and rebuilds the row from it.
 
-    With `noise` it is the denoising autoencoder of Vincent et al. (2010): it sees a corrupted row and rebuilds the
-    clean one. Without hidden layers and noise its code spans the subspace of the first principal components (Baldi &
-    Hornik 1989).
+    It is a denoising autoencoder (Vincent et al. 2010): in training it sees a corrupted row and rebuilds the clean one,
+    for which it must learn how columns hang together. With ``noise=0`` it is the plain one; without hidden layers
+    either, its code spans the subspace of the first principal components (Baldi & Hornik 1989).
 
     Columns are centred, and all divided by one common scale, inside the network; columns in different units are better
     standardised one by one beforehand, as for PCA.
@@ -64,8 +67,9 @@ class AutoEncoderTransformer(TorchTransformer):
         layers of up to 512 and 256 units.
     activation : {"gelu", "relu", "sigmoid", "silu", "tanh"}, default="gelu"
         Between layers; the code itself is linear.
-    noise : float, GaussianNoise or MaskingNoise, default=0.0
-        Corruption of the input. A number is the standard deviation of Gaussian noise in units of the data's own.
+    noise : float, GaussianNoise or MaskingNoise, default=0.5
+        Corruption of the input in training. A number is the standard deviation of Gaussian noise in units of the data's
+        own. Noise makes better features, no noise (0) the better compression.
     tied : bool, default=False
         Whether the decoder's weights are the encoder's, transposed.
     loss : {"mse", "bernoulli"}, default="mse"
@@ -104,12 +108,12 @@ class AutoEncoderTransformer(TorchTransformer):
     (1797, 64)
     """
 
-    n_components: int | None = param(None, Integer(low=1), None)
-    hidden: Sequence[int] | None = param(None, SequenceOf(Integer(low=1)), None)
-    activation: str = param("gelu", *ACTIVATIONS)
-    noise: Any = param(0.0, Real(low=0), GaussianNoise, MaskingNoise)
-    tied: bool = param(False, bool)
-    loss: str = param("mse", "mse", "bernoulli")
+    n_components: int | None = param(Integer(low=1), None, default=None)
+    hidden: Sequence[int] | None = param(SequenceOf(Integer(low=1)), None, default=None)
+    activation: str = param(*ACTIVATIONS, default="gelu")
+    noise: Any = param(Real(low=0), GaussianNoise, MaskingNoise, default=0.5)
+    tied: bool = param(bool, default=False)
+    loss: str = param("mse", "bernoulli", default="mse")
 
     def make_module(self, data: Source) -> nn.Module:
         """Hook: encoder and decoder."""
@@ -162,7 +166,10 @@ class AutoEncoderTransformer(TorchTransformer):
         check_is_fitted(self)
         codes = check_array(X, dtype=np.float32, order="C", copy=True)
         if codes.shape[1] != self.n_features_out_:
-            raise ValueError(f"X has {codes.shape[1]} columns, but the codes of this {type(self).__name__} have {self.n_features_out_}.")
+            raise ValueError(
+                f"X has {codes.shape[1]} columns, but the codes of this {type(self).__name__} have "
+                f"{self.n_features_out_}."
+            )
         decoder = _Decoder(self.net_.module_)
         return encode(decoder, ArraySource(codes), torch.device(self.net_.device), self._chunk_rows)
 

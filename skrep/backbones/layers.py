@@ -38,10 +38,10 @@ class Standardize(nn.Module):
 
     def __init__(self, mean: Tensor, variance: Tensor):
         super().__init__()
-        scale = variance.mean().sqrt()
+        scale = variance.mean().sqrt()  # a 0-d tensor
         # below this the spread is rounding error of the mean, not signal
-        smallest = mean.abs().max() * torch.finfo(torch.float32).eps
-        if not scale > max(smallest, torch.finfo(torch.float32).tiny):
+        limits = torch.finfo(torch.float32)
+        if not float(scale) > max(float(mean.abs().max()) * limits.eps, limits.tiny):
             scale = torch.ones_like(scale)
         self.register_buffer("mean", mean.float())
         self.register_buffer("scale", scale.float())

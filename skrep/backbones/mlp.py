@@ -1,8 +1,9 @@
 """The multilayer perceptron."""
 
+import itertools
 from collections.abc import Sequence
 
-from torch import Tensor, nn
+from torch import nn
 
 from skrep.backbones.layers import Linear
 
@@ -18,7 +19,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 
 class MLP(nn.Sequential):
-    """Linear layers with an activation between them and none after the last.
+    """Linear layers, (batch, widths[0]) -> (batch, widths[-1]), with an activation between them.
 
     Weights are drawn so that a unit-variance input keeps about unit variance from layer to layer (He et al. 2015 for
     rectifiers, Glorot & Bengio 2010 otherwise); biases begin at zero.
@@ -33,7 +34,7 @@ class MLP(nn.Sequential):
 
     def __init__(self, widths: Sequence[int], activation: str = "gelu"):
         layers: list[nn.Module] = []
-        for i, (n_in, n_out) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+        for i, (n_in, n_out) in enumerate(itertools.pairwise(widths)):
             if i:
                 layers.append(ACTIVATIONS[activation]())
             layers.append(Linear(n_in, n_out))
@@ -49,9 +50,6 @@ class MLP(nn.Sequential):
     def linears(self) -> list[Linear]:
         """The linear layers, from input to output."""
         return [layer for layer in self if isinstance(layer, Linear)]
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x)  # (batch, widths[0]) -> (batch, widths[-1])
 
 
 def default_widths(n_features: int, n_components: int | None, hidden: Sequence[int] | None = None) -> list[int]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -12,7 +12,8 @@ from skrep.data.sources import Source
 __all__ = ["Batch", "ordered_batches", "shuffled_batches"]
 
 
-class Batch(NamedTuple):
+@dataclass(slots=True)
+class Batch:
     """Some rows on the device: `x` (batch, ...), `y` (batch, ...) or None, and their positions `index` (batch,)."""
 
     x: Tensor
@@ -26,7 +27,9 @@ def _batches(data: Source, order: Tensor, batch_size: int, device: torch.device)
         yield Batch(data.take(index, device), None if data.y is None else data.y[index].to(device), index)
 
 
-def shuffled_batches(data: Source, batch_size: int, device: torch.device, generator: torch.Generator) -> Iterator[Batch]:
+def shuffled_batches(
+    data: Source, batch_size: int, device: torch.device, generator: torch.Generator
+) -> Iterator[Batch]:
     """One epoch of the rows in random order, in batches of at most `batch_size`."""
     return _batches(data, torch.randperm(len(data), generator=generator), batch_size, device)
 

@@ -155,11 +155,17 @@ class DatasetSource(Source):
         rows = self._read(positions)
         for position, row in zip(positions, rows, strict=True):
             if tuple(row.shape) != self.shape:
-                raise ValueError(f"item {position} of the Dataset has shape {tuple(row.shape)}; item 0 has {self.shape}. Every item must have the same shape.")
+                raise ValueError(
+                    f"item {position} of the Dataset has shape {tuple(row.shape)}; item 0 has {self.shape}. "
+                    "Every item must have the same shape."
+                )
         batch = torch.stack(rows)
         if not bool(torch.isfinite(batch.to(torch.float32)).all()):
             bad = positions[int(torch.isfinite(batch.to(torch.float32)).flatten(1).all(1).logical_not().nonzero()[0])]
-            raise ValueError(f"item {bad} of the Dataset contains NaN, infinity or a value too large for float32. Clean, impute or rescale it in the Dataset's __getitem__.")
+            raise ValueError(
+                f"item {bad} of the Dataset contains NaN, infinity or a value too large for float32. Clean, "
+                "impute or rescale it in the Dataset's __getitem__."
+            )
         return batch
 
     def take(self, index: Tensor, device: torch.device) -> Tensor:

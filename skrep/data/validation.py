@@ -55,17 +55,17 @@ def read_table(estimator: Any, X: Any, *, reset: bool) -> Source:
 
 
 def _refuse_other_modalities(X: Any, name: str) -> None:
-    shape = getattr(X, "shape", None)
-    n_axes = len(shape) if shape is not None else 2
+    shape: tuple[int, ...] = tuple(getattr(X, "shape", (0, 0)))
+    n_axes = len(shape)
     if n_axes == 3:
         raise ValueError(
-            f"Found array with dim 3, while dim <= 2 is required by {name}: got shape {tuple(shape)}, which could be "
+            f"Found array with dim 3, while dim <= 2 is required by {name}: got shape {shape}, which could be "
             "grey images or sequences. For a table of flattened rows pass X.reshape(len(X), -1); for images add the "
             "channel axis, X[..., np.newaxis], and use an estimator that takes images."
         )
     if n_axes > 3:
         raise ValueError(
-            f"Found array with dim {n_axes}, while dim <= 2 is required by {name}: got shape {tuple(shape)}. "
+            f"Found array with dim {n_axes}, while dim <= 2 is required by {name}: got shape {shape}. "
             "Pass X.reshape(len(X), -1) to treat each image as a row of numbers."
         )
 
@@ -80,7 +80,8 @@ def _as_trainable(X: np.ndarray, name: str) -> np.ndarray:
         if largest > LARGEST:
             raise ValueError(
                 f"Input X contains a value of magnitude {largest:.3g}, too large for dtype('float32') in which {name} "
-                f"computes (at most {LARGEST:.3g}). Rescale it first, for example with sklearn.preprocessing.StandardScaler."
+                f"computes (at most {LARGEST:.3g}). Rescale it first, for example with "
+                "sklearn.preprocessing.StandardScaler."
             )
     if mapped or X.dtype == np.uint8:
         return X if X.dtype.isnative else X.astype(X.dtype.newbyteorder("="))
@@ -90,16 +91,26 @@ def _as_trainable(X: np.ndarray, name: str) -> np.ndarray:
 def _read_dataset(estimator: Any, X: Any, *, reset: bool) -> Source:
     name = type(estimator).__name__
     if not hasattr(X, "__len__") or not hasattr(X, "__getitem__"):
-        raise TypeError(f"{name} got an iterable-style Dataset ({type(X).__name__}); it needs a map-style one, with __len__ and __getitem__.")
+        raise TypeError(
+            f"{name} got an iterable-style Dataset ({type(X).__name__}); it needs a map-style one, with "
+            "__len__ and __getitem__."
+        )
     if len(X) < (2 if reset else 1):
-        raise ValueError(f"Found a Dataset with {len(X)} sample(s) while a minimum of {2 if reset else 1} is required by {name}.")
+        raise ValueError(
+            f"Found a Dataset with {len(X)} sample(s) while a minimum of {2 if reset else 1} is required by {name}."
+        )
     source = DatasetSource(X)
     if len(source.shape) != 1:
-        raise ValueError(f"{name} needs a Dataset whose items are rows of numbers, 1-D; item 0 has shape {source.shape}. Flatten it in __getitem__.")
+        raise ValueError(
+            f"{name} needs a Dataset whose items are rows of numbers, 1-D; item 0 has shape {source.shape}. "
+            "Flatten it in __getitem__."
+        )
     (n_features,) = source.shape
     if reset:
         estimator.n_features_in_ = n_features
         estimator.__dict__.pop("feature_names_in_", None)
     elif n_features != estimator.n_features_in_:
-        raise ValueError(f"X has {n_features} features, but {name} is expecting {estimator.n_features_in_} features as input.")
+        raise ValueError(
+            f"X has {n_features} features, but {name} is expecting {estimator.n_features_in_} features as input."
+        )
     return source

@@ -149,7 +149,10 @@ class PCAEncoder(PCA):
                 raise ValueError(f"{self._too_large()} ({error})") from None
             if isinstance(self.mean_, np.ndarray):
                 if self.n_samples_ == 1:
-                    raise ValueError("Found array with 1 sample(s) while a minimum of 2 is required by PCAEncoder: one row has no variance.")
+                    raise ValueError(
+                        "Found array with 1 sample(s) while a minimum of 2 is required by PCAEncoder: one row "
+                        "has no variance."
+                    )
                 if not all(np.isfinite(a).all() for a in (self.components_, self.explained_variance_)):
                     raise ValueError(self._too_large())
 
@@ -161,6 +164,7 @@ class PCAEncoder(PCA):
 
     def _too_large(self) -> str:
         return (
-            f"{type(self).__name__}: X holds values so large, or in so small a float type, that variances or projections overflow. "
+            f"{type(self).__name__}: X holds values so large, or in so small a float type, that variances or "
+            "projections overflow. "
             "Rescale it first, for example with sklearn.preprocessing.StandardScaler."
         )

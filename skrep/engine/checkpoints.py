@@ -69,7 +69,11 @@ def _feed(digest: Any, value: Any, above: list[int]) -> None:
         _feed(digest, sorted(map(repr, value)), above)
     elif isinstance(value, np.ndarray):
         tag(f"ndarray:{value.dtype.str}:{value.shape}")
-        digest.update(np.ascontiguousarray(value).view(np.uint8).data if value.size and not value.dtype.hasobject else repr(value.tolist()).encode())
+        digest.update(
+            np.ascontiguousarray(value).view(np.uint8).data
+            if value.size and not value.dtype.hasobject
+            else repr(value.tolist()).encode()
+        )
     elif isinstance(value, torch.Tensor):
         tensor = value.detach().cpu()
         _feed(digest, (tensor.view(torch.int16) if tensor.dtype == torch.bfloat16 else tensor).numpy(), above)
@@ -80,7 +84,7 @@ def _feed(digest: Any, value: Any, above: list[int]) -> None:
         _feed(digest, value.y, above)
     elif isinstance(value, nn.Module):
         tag(f"module:{kind.__module__}.{kind.__qualname__}:{value!r}")
-        _feed(digest, {name: tensor for name, tensor in value.state_dict().items()}, above)
+        _feed(digest, dict(value.state_dict()), above)
     elif isinstance(value, BaseEstimator) and not isinstance(value, type):
         tag(f"estimator:{kind.__module__}.{kind.__qualname__}")
         _feed(digest, value.get_params(deep=False), above)
@@ -121,7 +125,10 @@ class RunFolder:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ValueError(f"checkpoint={str(folder)!r} cannot be used as a folder ({error.strerror}). Name one that exists or can be made.") from None
+            raise ValueError(
+                f"checkpoint={str(folder)!r} cannot be used as a folder ({error.strerror}). Name one that "
+                "exists or can be made."
+            ) from None
         if not os.access(self._folder, os.W_OK):
             raise ValueError(f"checkpoint={str(folder)!r} is not writable. Name a folder that is.")
         self.path = self._folder / f"{key[:32]}.skrep"
@@ -135,7 +142,7 @@ class RunFolder:
     def read(self) -> dict[str, Any] | None:
         """The last state, or None; a damaged file is told and passed over."""
         try:
-            state = read_state(self.path)
+            state: dict[str, Any] = read_state(self.path)
         except FileNotFoundError:
             return None
         except ModelFileError as error:

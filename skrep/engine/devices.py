@@ -27,7 +27,9 @@ def resolve_device(device: str) -> torch.device:
         torch.empty(0, device=found)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"device={device!r} cannot be used here ({reason}). Use 'auto' or 'cpu', or install a torch build for it.") from None
+        raise ValueError(
+            f"device={device!r} cannot be used here ({reason}). Use 'auto' or 'cpu', or install a torch build for it."
+        ) from None
     return found
 
 

@@ -47,7 +47,8 @@ def encode(network: nn.Module, source: Source, device: torch.device, rows: int) 
         features = network(batch)
         if features.ndim != 2 or len(features) != rows:
             raise ValueError(
-                f"the encoder returned shape {tuple(features.shape)} for {rows} rows; expected ({rows}, n_features_out). "
+                f"the encoder returned shape {tuple(features.shape)} for {rows} rows; expected ({rows}, "
+                "n_features_out). "
                 "Pool or flatten its output to one vector a row."
             )
         if result is None:

@@ -30,7 +30,9 @@ class DeferredInterrupt:
             raise KeyboardInterrupt
         self.pending = True
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._previous is not None:
             signal.signal(signal.SIGINT, self._previous)
             if self.pending and kind is None:  # it came after the last batch

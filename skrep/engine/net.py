@@ -14,7 +14,7 @@ import contextlib
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import torch
@@ -127,7 +127,7 @@ class Net(NeuralNet):
 
     def set_up(self, **options: Any) -> None:
         """Stand before the first batch of another run, with new options, the weights and a fresh optimizer."""
-        vars(self).update(options)
+        self.__dict__.update(options)
         self._initialize_callbacks()
         self._initialize_optimizer()
 
@@ -164,7 +164,9 @@ class Net(NeuralNet):
             "loss_sum": self.loss_sum_.clone(),
             "best_weights": copy(self.best_weights_),
             # an epoch that is under way has begun its row, and will begin it again
-            "history": [{k: v for k, v in row.items() if k != "batches"} for row in self.history if "train_loss" in row],
+            "history": [
+                {k: v for k, v in row.items() if k != "batches"} for row in self.history if "train_loss" in row
+            ],
         }
 
     def load_training_state(self, state: dict[str, Any]) -> None:
@@ -206,7 +208,7 @@ class Net(NeuralNet):
                 self.__dict__.pop(name, None)
         return self
 
-    def fit_loop(  # type: ignore[override]
+    def fit_loop(
         self,
         X: Source,
         y: None = None,
@@ -242,7 +244,9 @@ class Net(NeuralNet):
         epochs = self.max_epochs if epochs is None else epochs
         self.task_, self.consistent_ = task, True
         self.run_, self.extra_, self.last_write_ = run, extra_state or {}, time.monotonic()
-        self.listening_ = any(_overrides(cb, "on_batch_begin", "on_batch_end", "on_grad_computed") for _, cb in self.callbacks_)
+        self.listening_ = any(
+            _overrides(cb, "on_batch_begin", "on_batch_end", "on_grad_computed") for _, cb in self.callbacks_
+        )
         self.schedule_ = resolve_schedule(self.lr_schedule)
         self.trained_ = [p for p in self.module_.parameters() if p.requires_grad]
         self.draws_globally_ = draws_globally(self.module_)
@@ -315,15 +319,18 @@ class Net(NeuralNet):
                 pair = task.views(batch, generator)
                 self.consistent_ = False
                 if self.listening_:
-                    loss = self._observed_step(pair, n_rows)
-                else:
-                    loss = self.train_step(pair)["loss"]
+                    self.notify("on_batch_begin", batch=pair, training=True)
+                step = self.train_step(pair)
             except torch.OutOfMemoryError as error:
                 raise self._out_of_memory(data, n_rows, error) from None
-            self.loss_sum_.add_(loss.detach(), alpha=n_rows)
+            self.loss_sum_.add_(step["loss"].detach(), alpha=n_rows)
             self.seen_ += n_rows
             self.batch_ += 1
             self.consistent_ = True
+            if self.listening_:
+                self.history.record_batch("train_loss", step["loss"].item())
+                self.history.record_batch("train_batch_size", n_rows)
+                self.notify("on_batch_end", batch=pair, training=True, **step)
             if not progress.silent:
                 progress.advance(n_rows)
             if interrupt.pending:
@@ -337,7 +344,9 @@ class Net(NeuralNet):
             parameter.grad = None
         step = self.train_step_single(batch)
         if self.listening_:
-            self.notify("on_grad_computed", named_parameters=list(self.module_.named_parameters()), batch=batch, training=True)
+            self.notify(
+                "on_grad_computed", named_parameters=list(self.module_.named_parameters()), batch=batch, training=True
+            )
         self.optimizer_.step()
         self.task_.after_step(self.module_, step["y_pred"])
         return step
@@ -357,16 +366,6 @@ class Net(NeuralNet):
         else:
             outputs = self.module_(_channels_last(inputs))
         return self.task_.objective(outputs, target), outputs
-
-    def _observed_step(self, pair: tuple[Any, Any], n_rows: int) -> Tensor:
-        """A step with skorch's batch callbacks and batch history around it."""
-        self.notify("on_batch_begin", batch=pair, training=True)
-        step = self.train_step(pair)
-        self.history.record_batch("train_loss", step["loss"].item())
-        self.history.record_batch("train_batch_size", n_rows)
-        self.notify("on_batch_end", batch=pair, training=True, **step)
-        loss: Tensor = step["loss"]
-        return loss
 
     def _end_epoch(self, valid: Source | None, epochs: int, progress: Progress) -> None:
         train_loss = float(self.loss_sum_) / max(1, self.seen_)
@@ -433,12 +432,19 @@ class Net(NeuralNet):
                 if torch.device(self.device).type == "cuda":
                     torch.cuda.empty_cache()
                 index = torch.arange(size)
-                batch = Batch(data.take(index, torch.device(self.device)), None if data.y is None else data.y[index].to(self.device), index)
+                batch = Batch(
+                    data.take(index, torch.device(self.device)),
+                    None if data.y is None else data.y[index].to(self.device),
+                    index,
+                )
                 loss, _ = self._loss(self.task_.views(batch, torch.Generator(self.device)))
                 loss.backward()
                 fits = size
         advice = f"batch_size={fits} fits" if fits else "not even one row fits: use a smaller network, or device='cpu'"
-        return DeviceMemoryError(f"{self.label}: {self.device} ran out of memory with a batch of {tried} rows; {advice}. ({str(error).splitlines()[0]})")
+        return DeviceMemoryError(
+            f"{self.label}: {self.device} ran out of memory with a batch of {tried} rows; {advice}. "
+            f"({str(error).splitlines()[0]})"
+        )
 
 
 _ONLY_WHILE_TRAINING = ("task_", "run_", "extra_", "schedule_", "trained_")

@@ -37,7 +37,7 @@ def make_optimizer(
     TypeError
         If the optimizer does not take one of the options.
     """
-    kind = OPTIMIZERS[optimizer] if isinstance(optimizer, str) else optimizer
+    kind: Any = OPTIMIZERS[optimizer] if isinstance(optimizer, str) else optimizer
     options = (_EXTRA.get(optimizer, {}) if isinstance(optimizer, str) else {}) | options
     known = inspect.signature(kind).parameters
     trained = [p for _, p in parameters if p.requires_grad]
@@ -53,6 +53,7 @@ def make_optimizer(
     if "fused" in known and not {"fused", "foreach", "differentiable"} & options.keys() and fusable:
         options["fused"] = True
     try:
-        return kind(groups, lr=lr, **options)
+        made: torch.optim.Optimizer = kind(groups, lr=lr, **options)
     except TypeError as error:
         raise TypeError(f"{kind.__name__} does not take these options: {sorted(options)} ({error})") from None
+    return made

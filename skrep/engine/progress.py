@@ -27,7 +27,9 @@ class Progress:
         self._verbose, self._n_epochs = verbose, n_epochs
         self._bar: Any = None
         if verbose:
-            self._bar = tqdm(total=n_epochs * n_samples, desc=label, unit=" samples", unit_scale=True, dynamic_ncols=True)
+            self._bar = tqdm(
+                total=n_epochs * n_samples, desc=label, unit=" samples", unit_scale=True, dynamic_ncols=True
+            )
         self.silent = self._bar is None
 
     def skip(self, n_samples: int) -> None:
@@ -48,7 +50,9 @@ class Progress:
         self._bar.set_postfix({"epoch": f"{epoch}/{self._n_epochs}"} | losses, refresh=self._bar.n >= self._bar.total)
         if self._verbose > 1:
             width = int(math.log10(self._n_epochs)) + 1
-            self._bar.write(f"epoch {epoch:{width}d}/{self._n_epochs}  " + "  ".join(f"{k} {v}" for k, v in losses.items()))
+            self._bar.write(
+                f"epoch {epoch:{width}d}/{self._n_epochs}  " + "  ".join(f"{k} {v}" for k, v in losses.items())
+            )
 
     def close(self) -> None:
         """Leave the bar as it stands."""

@@ -44,17 +44,30 @@ class Comparison:
         if not self.rows:
             return "no encoder was compared"
         first = self.rows[0].scores
-        header = ["encoder", "features", "fit s", "transform s", *(f"{describe_budget(b)} ({n})" for b, n in zip(first.budgets, first.n_labels, strict=True))]
+        header = [
+            "encoder",
+            "features",
+            "fit s",
+            "transform s",
+            *(f"{describe_budget(b)} ({n})" for b, n in zip(first.budgets, first.n_labels, strict=True)),
+        ]
         best = np.max([row.scores.mean.round(3) for row in self.rows], axis=0)
         body = []
         for row in self.rows:
             marks = ["*" if m.round(3) == b else " " for m, b in zip(row.scores.mean, best, strict=True)]
-            cells = [f"{m:.3f}{mark}" + (f"± {sd:.3f}" if len(score) > 1 else "") for m, mark, sd, score in zip(row.scores.mean, marks, row.scores.sd, row.scores.scores, strict=True)]
-            body.append([row.name, str(row.n_features), f"{row.fit_seconds:.2f}", f"{row.transform_seconds:.2f}", *cells])
+            cells = [
+                f"{m:.3f}{mark}" + (f"± {sd:.3f}" if len(score) > 1 else "")
+                for m, mark, sd, score in zip(row.scores.mean, marks, row.scores.sd, row.scores.scores, strict=True)
+            ]
+            body.append(
+                [row.name, str(row.n_features), f"{row.fit_seconds:.2f}", f"{row.transform_seconds:.2f}", *cells]
+            )
         widths = [max(len(line[i]) for line in [header, *body]) for i in range(len(header))]
 
         def render(line: list[str]) -> str:
-            name, *numbers = (cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True)))
+            name, *numbers = (
+                cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True))
+            )
             return "  ".join([name, *numbers]).rstrip()
 
         return "\n".join([render(header), "-" * len(render(header)), *map(render, body)])
@@ -114,6 +127,8 @@ def compare(
         after_fit = time.perf_counter()
         Z, Z_test = (X_train, X_test) if fitted is None else (fitted.transform(X_train), fitted.transform(X_test))
         after_transform = time.perf_counter()
-        scores = probe_features(Z, y_train, Z_test, y_test, budgets=budgets, n_resamples=n_resamples, C=C, random_state=random_state)
+        scores = probe_features(
+            Z, y_train, Z_test, y_test, budgets=budgets, n_resamples=n_resamples, C=C, random_state=random_state
+        )
         result.rows.append(ComparisonRow(name, np.shape(Z)[1], after_fit - begin, after_transform - after_fit, scores))
     return result

@@ -45,13 +45,22 @@ class FewLabelScores:
         return np.array([score.std(ddof=1) if len(score) > 1 else 0.0 for score in self.scores])
 
     def __str__(self) -> str:
-        lines = [f"{describe_budget(b):>18}  {n:>7} labels  {m:.3f} +- {s:.3f}" for b, n, m, s in zip(self.budgets, self.n_labels, self.mean, self.sd, strict=True)]
+        lines = [
+            f"{describe_budget(b):>18}  {n:>7} labels  {m:.3f} +- {s:.3f}"
+            for b, n, m, s in zip(self.budgets, self.n_labels, self.mean, self.sd, strict=True)
+        ]
         return "\n".join(lines)
 
 
 def describe_budget(budget: int | float) -> str:
     """A budget in words."""
-    return f"{budget} a class" if isinstance(budget, (int, np.integer)) else "all labels" if budget == 1 else f"{budget:.0%} of labels"
+    return (
+        f"{budget} a class"
+        if isinstance(budget, (int, np.integer))
+        else "all labels"
+        if budget == 1
+        else f"{budget:.0%} of labels"
+    )
 
 
 def few_label_probe(
@@ -117,7 +126,9 @@ def few_label_probe(
     else:
         fitted = encoder if _is_fitted(encoder) else clone(encoder).fit(X)
         Z, Z_test = fitted.transform(X), fitted.transform(X_test)
-    return probe_features(Z, y, Z_test, y_test, budgets=budgets, n_resamples=n_resamples, C=C, random_state=random_state)
+    return probe_features(
+        Z, y, Z_test, y_test, budgets=budgets, n_resamples=n_resamples, C=C, random_state=random_state
+    )
 
 
 def split(X: Any, y: Any, random_state: int) -> list[Any]:
@@ -128,13 +139,26 @@ def split(X: Any, y: Any, random_state: int) -> list[Any]:
         raise ValueError(f"y has {len(classes)} class; a probe needs at least 2.")
     if counts.min() < 2:
         rare = classes[counts.argmin()]
-        raise ValueError(f"class {rare!r} has {counts.min()} row; at least 2 are needed, one to train on and one to test on. Drop the class or merge it with another.")
-    parts: list[Any] = train_test_split(X, y, test_size=max(0.25, len(classes) / len(y)), stratify=y, random_state=random_state)
+        raise ValueError(
+            f"class {rare!r} has {counts.min()} row; at least 2 are needed, one to train on and one to test "
+            "on. Drop the class or merge it with another."
+        )
+    parts: list[Any] = train_test_split(
+        X, y, test_size=max(0.25, len(classes) / len(y)), stratify=y, random_state=random_state
+    )
     return parts
 
 
 def probe_features(
-    Z: Any, y: Any, Z_test: Any, y_test: Any, *, budgets: Sequence[int | float], n_resamples: int, C: float, random_state: int
+    Z: Any,
+    y: Any,
+    Z_test: Any,
+    y_test: Any,
+    *,
+    budgets: Sequence[int | float],
+    n_resamples: int,
+    C: float,
+    random_state: int,
 ) -> FewLabelScores:
     """As :func:`few_label_probe`, for features that are there already: arrays of shape (n_samples, n_features)."""
     Z, y, Z_test, y_test = (np.asarray(a) for a in (Z, y, Z_test, y_test))
@@ -146,7 +170,10 @@ def probe_features(
     probe = make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=2000))
     n_labels, scores = [], []
     for budget in budgets:
-        draws = [_draw(y, budget, np.random.default_rng([random_state, i])) for i in range(1 if budget == 1.0 and not isinstance(budget, int) else n_resamples)]
+        draws = [
+            _draw(y, budget, np.random.default_rng([random_state, i]))
+            for i in range(1 if budget == 1.0 and not isinstance(budget, int) else n_resamples)
+        ]
         n_labels.append(len(draws[0]))
         scores.append(np.array([clone(probe).fit(Z[rows], y[rows]).score(Z_test, y_test) for rows in draws]))
     return FewLabelScores(tuple(budgets), tuple(n_labels), tuple(scores))
@@ -158,11 +185,17 @@ def _draw(y: np.ndarray, budget: int | float, rng: np.random.Generator) -> np.nd
     if isinstance(budget, (int, np.integer)):
         if budget < 1 or budget > counts.min():
             smallest = classes[counts.argmin()]
-            raise ValueError(f"a budget of {budget} labels per class cannot be drawn: class {smallest!r} has {counts.min()} training rows. Use budgets from 1 to {counts.min()}.")
+            raise ValueError(
+                f"a budget of {budget} labels per class cannot be drawn: class {smallest!r} has {counts.min()} "
+                f"training rows. Use budgets from 1 to {counts.min()}."
+            )
         sizes = np.full(len(classes), budget)
     else:
         if not 0 < budget <= 1:
-            raise ValueError(f"a budget of {budget!r} is neither a number of labels per class (int, at least 1) nor a share of the labels (float, above 0 and at most 1).")
+            raise ValueError(
+                f"a budget of {budget!r} is neither a number of labels per class (int, at least 1) nor a share "
+                "of the labels (float, above 0 and at most 1)."
+            )
         sizes = np.maximum(1, np.round(budget * counts)).astype(int)
     rows = [rng.permutation(np.flatnonzero(y == c))[:size] for c, size in zip(classes, sizes, strict=True)]
     return np.sort(np.concatenate(rows))

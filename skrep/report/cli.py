@@ -20,7 +20,7 @@ from skrep.report.tables import LabelledRows, load
 __all__ = ["main"]
 
 BASELINES = ("raw", "random")
-ENCODERS = ("pca", "autoencoder", "denoising")
+ENCODERS = ("pca", "autoencoder")
 
 
 def make_encoders(names: Sequence[str], n_features: int, seed: int) -> dict[str, Any]:
@@ -30,26 +30,44 @@ def make_encoders(names: Sequence[str], n_features: int, seed: int) -> dict[str,
         "random": RandomEncoder(like=AutoEncoderTransformer(random_state=seed)),
         "pca": PCAEncoder(min(32, n_features), random_state=seed),
         "autoencoder": AutoEncoderTransformer(random_state=seed),
-        "denoising": AutoEncoderTransformer(noise=0.5, random_state=seed),
     }
     return {name: made[name] for name in [*BASELINES, *ENCODERS] if name in {*BASELINES, *names}}
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser("skrep", description="Representation learning behind scikit-learn's fit and transform.")
+    parser = argparse.ArgumentParser(
+        "skrep", description="Representation learning behind scikit-learn's fit and transform."
+    )
     parser.add_argument("--version", action="version", version=f"skrep {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     compare_ = commands.add_parser(
         "compare",
         help="compare encoders by how well a logistic regression on their features does with few labels",
-        description="Fit each encoder without labels, then train a logistic regression on its features with few labels, and with all.",
+        description=(
+            "Fit each encoder without labels, then train a logistic regression on its features with "
+            "few labels, and with all."
+        ),
     )
-    compare_.add_argument("data", nargs="?", metavar="DATA", help=".csv, .parquet or .npz (arrays X and y); left out: scikit-learn's digits")
+    compare_.add_argument(
+        "data",
+        nargs="?",
+        metavar="DATA",
+        help=".csv, .parquet or .npz (arrays X and y); left out: scikit-learn's digits",
+    )
     compare_.add_argument("--target", metavar="COL", help="the column (or array) that holds the classes")
-    compare_.add_argument("--encoders", metavar="A,B", default=",".join(ENCODERS), help=f"any of {', '.join(ENCODERS)}; raw and random are always there (default: all)")
-    compare_.add_argument("--resamples", metavar="N", type=int, default=10, help="draws of labels for each budget (default: 10)")
-    compare_.add_argument("--seed", metavar="N", type=int, default=0, help="decides the split, the draws and the encoders (default: 0)")
+    compare_.add_argument(
+        "--encoders",
+        metavar="A,B",
+        default=",".join(ENCODERS),
+        help=f"any of {', '.join(ENCODERS)}; raw and random are always there (default: all)",
+    )
+    compare_.add_argument(
+        "--resamples", metavar="N", type=int, default=10, help="draws of labels for each budget (default: 10)"
+    )
+    compare_.add_argument(
+        "--seed", metavar="N", type=int, default=0, help="decides the split, the draws and the encoders (default: 0)"
+    )
     return parser.parse_args(arguments)
 
 
@@ -71,12 +89,23 @@ def run_compare(options: argparse.Namespace) -> None:
     n_features = rows.X.shape[1] if rows.preparation is None else n_features
     encoders = make_encoders(names, min(n_features, len(rows.y) // 2), options.seed)
     if rows.preparation is not None:
-        encoders = {name: clone(rows.preparation) if e is None else make_pipeline(clone(rows.preparation), e) for name, e in encoders.items()}
+        encoders = {
+            name: clone(rows.preparation) if e is None else make_pipeline(clone(rows.preparation), e)
+            for name, e in encoders.items()
+        }
 
     def show(name: str) -> None:
         print(f"  {name} ...", file=sys.stderr, flush=True)
 
-    result = compare(encoders, rows.X, rows.y, budgets=[*budgets, 1.0], n_resamples=options.resamples, random_state=options.seed, on_start=show)
+    result = compare(
+        encoders,
+        rows.X,
+        rows.y,
+        budgets=[*budgets, 1.0],
+        n_resamples=options.resamples,
+        random_state=options.seed,
+        on_start=show,
+    )
     print(f"{result.n_train} rows to learn from, {result.n_test} held out for testing.")
     print("Test accuracy of StandardScaler + LogisticRegression on the features, by labels per class (labels in all);")
     print(f"mean ± standard deviation over {options.resamples} draws of labels, * is the best of a column.\n")

@@ -58,12 +58,18 @@ def load(data: str | None, target: str | None) -> LabelledRows:
         return LabelledRows(X, y, "scikit-learn's digits (8x8 images as rows)")
     path = Path(data)
     if not path.exists():
-        raise FileNotFoundError(f"{data} does not exist. Give the path of a .csv, .parquet or .npz file, or nothing for scikit-learn's digits.")
+        raise FileNotFoundError(
+            f"{data} does not exist. Give the path of a .csv, .parquet or .npz file, or nothing for "
+            "scikit-learn's digits."
+        )
     kind = path.suffix.lower()
     if kind == ".npz":
         return _load_npz(path, target)
     if kind not in (".csv", ".parquet"):
-        raise ValueError(f"{data} is {'a folder' if path.is_dir() else f'a {kind or path.name!r} file'}; .csv, .parquet and .npz are read.")
+        raise ValueError(
+            f"{data} is {'a folder' if path.is_dir() else f'a {kind or path.name!r} file'}; .csv, .parquet and "
+            ".npz are read."
+        )
     return _load_frame(path, target)
 
 
@@ -73,18 +79,26 @@ def _load_npz(path: Path, target: str | None) -> LabelledRows:
             names = list(archive.files)
             wanted = "y" if target is None else target
             if "X" not in names or wanted not in names:
-                raise ValueError(f"{path} holds {names}; expected the arrays 'X' and {wanted!r}. Save it with numpy.savez(path, X=..., y=...).")
+                raise ValueError(
+                    f"{path} holds {names}; expected the arrays 'X' and {wanted!r}. Save it with "
+                    "numpy.savez(path, X=..., y=...)."
+                )
             X, y = archive["X"], archive[wanted]
     except (OSError, EOFError) as error:
         raise ValueError(f"{path} cannot be read as .npz ({error}).") from None
     except ValueError as error:
         if "allow_pickle" in str(error):
-            raise ValueError(f"{path} holds object arrays, which are pickles and are not opened. Save numbers and strings only.") from None
+            raise ValueError(
+                f"{path} holds object arrays, which are pickles and are not opened. Save numbers and strings only."
+            ) from None
         raise
     if y.ndim != 1 or len(y) != len(X):
         raise ValueError(f"{path}: y has shape {y.shape} and X {X.shape}; expected one class for each row of X.")
     if X.ndim != 2:
-        raise ValueError(f"{path}: X has shape {X.shape}; expected a table (n_samples, n_features). Flatten images with X.reshape(len(X), -1).")
+        raise ValueError(
+            f"{path}: X has shape {X.shape}; expected a table (n_samples, n_features). Flatten images with "
+            "X.reshape(len(X), -1)."
+        )
     return LabelledRows(X, _classes(pd.Series(y), path), path.name)
 
 
@@ -111,8 +125,10 @@ def _load_frame(path: Path, target: str | None) -> LabelledRows:
 
 
 def _prepare(frame: pd.DataFrame, path: Path) -> tuple[ColumnTransformer, list[str]]:
-    numbers, categories, dropped = [], [], []
-    for name, column in frame.items():
+    numbers: list[str] = []
+    categories: list[str] = []
+    dropped: list[str] = []
+    for name, column in ((str(name), frame[name]) for name in frame.columns):
         if column.isna().all() or column.nunique() < 2:
             dropped.append(name)
         elif pd.api.types.is_bool_dtype(column) or not pd.api.types.is_numeric_dtype(column):
@@ -120,15 +136,25 @@ def _prepare(frame: pd.DataFrame, path: Path) -> tuple[ColumnTransformer, list[s
         else:
             numbers.append(name)
     if not numbers and not categories:
-        raise ValueError(f"{path} has no column to learn from: besides the target there are only constants, free text or empty columns.")
+        raise ValueError(
+            f"{path} has no column to learn from: besides the target there are only constants, free text or "
+            "empty columns."
+        )
     notes = []
     if numbers:
         gaps = " (missing ones by the median)" if frame[numbers].isna().any(axis=None) else ""
-        notes.append(f"{len(numbers)} numeric columns were imputed and scaled{gaps}." if gaps else f"{len(numbers)} numeric columns were scaled to unit variance.")
+        notes.append(
+            f"{len(numbers)} numeric columns were imputed and scaled{gaps}."
+            if gaps
+            else f"{len(numbers)} numeric columns were scaled to unit variance."
+        )
     if categories:
         notes.append(f"{len(categories)} categorical columns were one-hot encoded: {_some(categories)}.")
     if dropped:
-        notes.append(f"{len(dropped)} columns were left out (constant, empty, or text with over {MAX_CATEGORIES} values): {_some(dropped)}.")
+        notes.append(
+            f"{len(dropped)} columns were left out (constant, empty, or text with over {MAX_CATEGORIES} "
+            f"values): {_some(dropped)}."
+        )
     steps = [
         ("numbers", make_pipeline(SimpleImputer(strategy="median"), StandardScaler()), numbers),
         ("categories", OneHotEncoder(handle_unknown="ignore", sparse_output=False), categories),
@@ -139,7 +165,10 @@ def _prepare(frame: pd.DataFrame, path: Path) -> tuple[ColumnTransformer, list[s
 def _classes(y: pd.Series, path: Path) -> np.ndarray:
     n = y.nunique()
     if n > 100 or (pd.api.types.is_float_dtype(y) and n > 20):
-        raise ValueError(f"{path}: the target has {n} distinct values, which looks like a quantity. compare needs classes, at most 100: bin it, or name another column.")
+        raise ValueError(
+            f"{path}: the target has {n} distinct values, which looks like a quantity. compare needs classes, "
+            "at most 100: bin it, or name another column."
+        )
     return y.astype(str).to_numpy() if not pd.api.types.is_numeric_dtype(y) else y.to_numpy()
 
 

@@ -27,7 +27,7 @@ class GaussianNoise(BaseEstimator):
     torch.Size([2, 3])
     """
 
-    sd: float = param(0.3, Real(low=0))
+    sd: float = param(Real(low=0), default=0.3)
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Return corrupted rows; `x` of shape (batch, n_features) is centred and has unit scale."""
@@ -53,7 +53,7 @@ class MaskingNoise(BaseEstimator):
     tensor([[0., 0., 0.]])
     """
 
-    fraction: float = param(0.25, Real(low=0, high=1))
+    fraction: float = param(Real(low=0, high=1), default=0.25)
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Return corrupted rows; `x` of shape (batch, n_features) is centred, so that 0 is the mean."""

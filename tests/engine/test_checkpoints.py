@@ -1,0 +1,227 @@
+"""Nothing is lost, nothing is mixed up, and a resumed run is the run."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from skorch.callbacks import Callback
+
+import skrep.engine.net
+from skrep import AutoEncoderTransformer
+from skrep.engine import fingerprint
+from skrep.exceptions import CheckpointWarning
+from skrep.views import GaussianNoise, MaskingNoise
+from tests.engine.killed import make, rows
+from tests.engine.test_training import Ctrl, weights
+from tests.methods import Simple
+
+ROOT = Path(__file__).parents[2]
+EPOCHS = 40
+
+
+def start(folder, out=None):
+    command = [sys.executable, "-m", "tests.engine.killed", str(folder), str(EPOCHS), *([str(out)] if out else [])]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+def survive_kills(tmp_path, n_kills, rng):
+    """Kill a run at random moments, resuming after each; returns how many runs had resumed, and the features."""
+    expected = make(None, EPOCHS).fit(rows())
+    began = time.perf_counter()
+    make(None, EPOCHS).fit(rows())
+    duration = time.perf_counter() - began
+    resumed = 0
+    for kill in range(n_kills):
+        folder = tmp_path / str(kill)
+        process = start(folder)
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(rng.uniform(0.05, 1.0) * duration)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        out = tmp_path / f"{kill}.npy"
+        finished = start(folder, out)
+        printed, _ = finished.communicate()
+        assert finished.returncode == 0
+        resumed += "resumed None" not in printed
+        np.testing.assert_array_equal(np.load(out), expected.transform(rows()))
+    return resumed
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+def test_killed_and_resumed_is_the_same_to_the_bit(tmp_path):
+    assert survive_kills(tmp_path, 2, np.random.default_rng(0)) >= 1
+
+
+@pytest.mark.exhaustive
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+def test_killed_and_resumed_twenty_times(tmp_path):
+    resumed = survive_kills(tmp_path, 20, np.random.default_rng(1))
+    print(f"20 of 20 bit-identical, {resumed} resumed from a checkpoint")
+    assert resumed > 10
+
+
+@pytest.mark.parametrize("at", [(0, 1), (1, 2), (3, 3)])
+@pytest.mark.parametrize("how", ["signal", "raise"])
+@pytest.mark.parametrize("options", [{}, {"validation_fraction": 0.2, "early_stopping": 50}, {"dropout": 0.5}], ids=str)
+def test_ctrl_c_then_resume(at, how, options, table, tmp_path):
+    common = {"max_epochs": 5, "batch_size": 16, "random_state": 0, "lr": 0.01} | options
+    whole = Simple(**common).fit(table)
+    interrupted = Simple(**common, checkpoint=tmp_path, callbacks=[Ctrl(at, how)])
+    with pytest.raises(KeyboardInterrupt):
+        interrupted.fit(table)
+    assert not hasattr(interrupted, "net_")
+    resumed = Simple(**common, checkpoint=str(tmp_path)).fit(table)
+    assert resumed.resumed_from_ == at
+    assert resumed.history_ == whole.history_
+    assert torch.equal(weights(resumed), weights(whole))
+    finished = Simple(**common, checkpoint=tmp_path).fit(table)
+    assert finished.resumed_from_ == (5, 0)
+    assert finished.history_ == whole.history_
+    assert torch.equal(weights(finished), weights(whole))
+
+
+def count_epochs(monkeypatch):
+    trained = []
+    original = skrep.engine.net.Net._train_epoch
+    monkeypatch.setattr(skrep.engine.net.Net, "_train_epoch", lambda net, *a: (trained.append(1), original(net, *a))[1])
+    return trained
+
+
+def test_a_finished_run_is_loaded(table, tmp_path, monkeypatch):
+    trained = count_epochs(monkeypatch)
+    first = Simple(max_epochs=3, random_state=0, checkpoint=tmp_path).fit(table)
+    again = Simple(max_epochs=3, random_state=0, checkpoint=tmp_path, verbose=0, device="cpu").fit(table)
+    assert len(trained) == 3
+    assert first.resumed_from_ is None
+    assert again.resumed_from_ == (3, 0)
+    np.testing.assert_array_equal(first.transform(table), again.transform(table))
+
+
+def test_early_stopped_run_is_finished(table, tmp_path, monkeypatch):
+    options = {"max_epochs": 200, "early_stopping": 2, "validation_fraction": 0.25, "lr": 0.3, "optimizer": "sgd"}
+    first = Simple(**options, random_state=0, checkpoint=tmp_path).fit(table)
+    trained = count_epochs(monkeypatch)
+    again = Simple(**options, random_state=0, checkpoint=tmp_path).fit(table)
+    assert not trained
+    assert torch.equal(weights(first), weights(again))
+
+
+@pytest.mark.parametrize("change", [{"lr": 0.02}, {"max_epochs": 4}, {"noise": 0.2}, {"random_state": 1}], ids=str)
+def test_other_parameters_are_another_run(change, table, tmp_path):
+    Simple(max_epochs=3, random_state=0, checkpoint=tmp_path).fit(table)
+    other = Simple(**{"max_epochs": 3, "random_state": 0, "checkpoint": tmp_path} | change).fit(table)
+    assert other.resumed_from_ is None
+
+
+def test_other_data_are_another_run(table, tmp_path):
+    Simple(max_epochs=3, random_state=0, checkpoint=tmp_path).fit(table)
+    changed = table.copy()
+    changed[59, 5] += 1e-3
+    assert Simple(max_epochs=3, random_state=0, checkpoint=tmp_path).fit(changed).resumed_from_ is None
+    assert Simple(max_epochs=3, random_state=0, checkpoint=tmp_path).fit(table[:50]).resumed_from_ is None
+    assert Simple(max_epochs=3, random_state=0, checkpoint=tmp_path).fit(table).resumed_from_ == (3, 0)
+
+
+def test_without_a_seed_the_run_keeps_the_one_it_drew(table, tmp_path):
+    interrupted = Simple(max_epochs=3, checkpoint=tmp_path, callbacks=[Ctrl((1, 1), "raise")])
+    with pytest.raises(KeyboardInterrupt):
+        interrupted.fit(table)
+    first = Simple(max_epochs=3, checkpoint=tmp_path).fit(table)
+    assert first.resumed_from_ is not None
+    assert torch.equal(weights(first), weights(Simple(max_epochs=3, random_state=first.net_.seed).fit(table)))
+
+
+def test_two_fits_of_one_run_train_it_once(table, tmp_path, monkeypatch):
+    trained = count_epochs(monkeypatch)
+    fits = [Simple(max_epochs=3, random_state=0, checkpoint=tmp_path) for _ in range(4)]
+    threads = [threading.Thread(target=fit.fit, args=(table,)) for fit in fits]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(trained) == 3
+    assert all(torch.equal(weights(fit), weights(fits[0])) for fit in fits)
+
+
+def test_warm_start_is_a_run_of_its_own(table, tmp_path):
+    fitted = Simple(max_epochs=2, random_state=0, checkpoint=tmp_path, warm_start=True).fit(table)
+    first = weights(fitted).clone()
+    fitted.fit(table)
+    assert fitted.resumed_from_ is None
+    assert not torch.equal(weights(fitted), first)
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "text"])
+def test_a_damaged_checkpoint_is_told_and_passed_over(damage, table, tmp_path):
+    first = Simple(max_epochs=2, random_state=0, checkpoint=tmp_path).fit(table)
+    (path,) = tmp_path.glob("*.skrep")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes({"truncate": content[:100], "flip": content, "text": b"hello"}[damage])
+    with pytest.warns(CheckpointWarning, match="Training begins afresh"):
+        again = Simple(max_epochs=2, random_state=0, checkpoint=tmp_path).fit(table)
+    assert torch.equal(weights(first), weights(again))
+
+
+def test_folders_that_cannot_be_used(table, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="cannot be used as a folder"):
+        Simple(checkpoint=tmp_path / "file" / "runs").fit(table)
+
+
+def test_a_checkpoint_is_written_between_epochs_too(table, tmp_path, monkeypatch):
+    monkeypatch.setattr(skrep.engine.net, "CHECKPOINT_SECONDS", 0.0)
+    written = []
+    original = skrep.engine.checkpoints.RunFolder.write
+    monkeypatch.setattr(
+        skrep.engine.checkpoints.RunFolder,
+        "write",
+        lambda run, state: (written.append(state["cursor"][:2]), original(run, state)),
+    )
+    Simple(max_epochs=2, batch_size=16, random_state=0, checkpoint=tmp_path).fit(table)
+    assert [tuple(c) for c in written[:3]] == [(0, 1), (0, 2), (0, 3)]
+    assert not list(tmp_path.glob(".*tmp"))
+
+
+class Silent(Callback):
+    pass
+
+
+def test_fingerprint():
+    same = [
+        fingerprint({"a": 1, "b": (GaussianNoise(0.1), np.arange(3), torch.ones(2), None, np.float64(2.5))}),
+        fingerprint({"b": (GaussianNoise(0.1), np.arange(3), torch.ones(2), None, np.float64(2.5)), "a": 1}),
+    ]
+    assert same[0] == same[1]
+    different = [1, 1.0, "1", True, None, [1], (1,), {"a": 1}, {"a": 2}, np.arange(2), np.arange(2.0), torch.ones(3),
+                 GaussianNoise(0.1), GaussianNoise(0.2), MaskingNoise(0.1), abs, max, lambda x: x, lambda x: x + 1,
+                 torch.nn.Linear(2, 2), torch.optim.Adam, b"1", {1}]  # fmt: skip
+    assert len({fingerprint(value) for value in different}) == len(different)
+    scaled = [lambda x, k=k: x * k for k in (1, 2)]
+    assert fingerprint(scaled[0]) != fingerprint(scaled[1])
+    code = "from tests.engine.test_checkpoints import *; print(fingerprint(GaussianNoise(.3), abs, {3, 'a'}, make))"
+    printed = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            env=os.environ | {"PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(printed) == 1
+    assert len(printed.pop()) == 65
+
+
+def test_what_only_matters_to_transform_is_not_in_the_key(table, tmp_path):
+    encoder = AutoEncoderTransformer(2, hidden=(8,), max_epochs=1, random_state=0, checkpoint=tmp_path).fit(table)
+    names = encoder._not_trained
+    assert {"layer", "pooling", "verbose", "n_jobs", "device", "checkpoint"} <= set(names)
