@@ -153,7 +153,7 @@ def read_state(path: str | os.PathLike) -> Any:
         return _Packer(arrays).unpack(state)
     except (FileNotFoundError, ModelFileError):
         raise
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError, OSError, EOFError) as error:
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, OSError, EOFError) as error:
         raise ModelFileError(
             f"{path} is not a file that skrep wrote, or it is damaged ({type(error).__name__}: {error})."
         ) from None

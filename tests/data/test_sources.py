@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import skrep.data.sources
+from skrep.data import ArraySource, DatasetSource, ordered_batches, read_table, shuffled_batches
+from skrep.data.sources import is_memory_mapped
+
+CPU = torch.device("cpu")
+
+
+def sources(tmp_path):
+    rows = np.random.default_rng(0).integers(0, 255, size=(50, 4)).astype(np.uint8)
+    np.save(tmp_path / "rows.npy", rows)
+    frozen = rows.copy()
+    frozen.flags.writeable = False
+    kinds = [rows, frozen, np.load(tmp_path / "rows.npy", mmap_mode="r"), torch.from_numpy(rows)]
+    dataset = torch.utils.data.TensorDataset(torch.from_numpy(rows))
+    return rows, [*map(ArraySource, kinds), DatasetSource(dataset)]
+
+
+def test_every_source_reads_the_same_rows(tmp_path):
+    rows, made = sources(tmp_path)
+    index = torch.tensor([3, 3, 49, 0])
+    part = torch.tensor([7, 9, 11, 2])
+    for source in made:
+        assert len(source) == 50
+        assert source.shape == (4,)
+        assert source.take(index, CPU).dtype == torch.float32
+        np.testing.assert_array_equal(source.take(index, CPU).numpy(), rows[index])
+        assert source.chunk(5, 9).dtype == torch.uint8  # converted batch by batch, not before
+        np.testing.assert_array_equal(torch.cat(list(source.chunks(7))), rows)
+        subset = source.subset(part).subset(torch.tensor([1, 0]))
+        np.testing.assert_array_equal(subset.take(torch.tensor([0, 1]), CPU).numpy(), rows[[9, 7]])
+        np.testing.assert_array_equal(torch.cat(list(subset.chunks())), rows[[9, 7]])
+
+
+@given(st.integers(1, 60), st.integers(1, 7), st.sampled_from([1e-3, 1.0, 1e4]), st.integers(0, 10))
+def test_moments_in_one_pass(n, d, offset, seed):
+    rows = (np.random.default_rng(seed).normal(size=(n, d)) + offset).astype(np.float32)
+    original = skrep.data.sources.CHUNK_BYTES
+    skrep.data.sources.CHUNK_BYTES = 8 * d * 7  # chunks of seven rows
+    try:
+        mean, variance = ArraySource(rows).moments()
+    finally:
+        skrep.data.sources.CHUNK_BYTES = original
+    np.testing.assert_allclose(mean, rows.astype(np.float64).mean(0), rtol=1e-12)
+    np.testing.assert_allclose(variance, rows.astype(np.float64).var(0), rtol=1e-6, atol=1e-12)
+
+
+@given(st.integers(1, 100), st.integers(1, 40))
+def test_batches(n, batch_size):
+    source = ArraySource(np.arange(n, dtype=np.float32)[:, None])
+    batches = list(shuffled_batches(source, batch_size, CPU, torch.Generator().manual_seed(0)))
+    sizes = [len(batch.index) for batch in batches]
+    assert max(sizes) <= batch_size
+    assert max(sizes) - min(sizes) <= 1
+    assert sorted(torch.cat([batch.index for batch in batches]).tolist()) == list(range(n))
+    for batch in batches:
+        assert torch.equal(batch.x[:, 0], batch.index.float())
+        assert batch.y is None
+    assert torch.cat([batch.index for batch in ordered_batches(source, batch_size, CPU)]).tolist() == list(range(n))
+
+
+def test_targets_travel_with_their_rows():
+    source = ArraySource(np.arange(10, dtype=np.float32)[:, None])
+    source.y = torch.arange(10)
+    for batch in shuffled_batches(source, 3, CPU, torch.Generator().manual_seed(0)):
+        assert torch.equal(batch.y, batch.index)
+
+
+def test_memory_maps_stay_on_disk(tmp_path):
+    from sklearn.base import BaseEstimator
+
+    np.save(tmp_path / "big.npy", np.ones((1000, 10)))
+    mapped = np.load(tmp_path / "big.npy", mmap_mode="r")
+    assert is_memory_mapped(mapped)
+    assert is_memory_mapped(np.asarray(mapped)[5:])
+    assert not is_memory_mapped(np.ones(3))
+    source = read_table(BaseEstimator(), mapped, reset=True)
+    assert is_memory_mapped(source._array)
+    assert source.take(torch.arange(2), CPU).dtype == torch.float32
+
+
+def test_float64_beyond_float32_in_a_memory_map(tmp_path):
+    from sklearn.base import BaseEstimator
+
+    rows = np.ones((1000, 10))
+    rows[999, 9] = 1e39
+    np.save(tmp_path / "big.npy", rows)
+    with pytest.raises(ValueError, match=r"1e\+39, too large for dtype\('float32'\)"):
+        read_table(BaseEstimator(), np.load(tmp_path / "big.npy", mmap_mode="r"), reset=True)

@@ -1,0 +1,71 @@
+"""Imports only point down, and no method knows another."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1] / "skrep"
+
+# From the ground up; what shares a line does not import one another.
+FLOORS = [
+    {"exceptions", "_version", "params"},
+    {"persistence"},
+    {"data"},
+    {"views", "backbones", "objectives"},
+    {"engine"},
+    {"base"},
+    {"decomposition", "autoencoder"},
+    {"evaluation"},
+    {"report"},
+    {"__init__"},
+    {"__main__"},
+]
+FAMILIES = FLOORS[6]
+LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
+
+
+def imports():
+    for path in PACKAGE.rglob("*.py"):
+        room = path.relative_to(PACKAGE).with_suffix("").parts[0]
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "skrep":
+                assert node.level == 0
+                below = node.module.split(".")[1:]
+                yield room, path, below[0] if below else "__init__"
+            elif isinstance(node, ast.Import):
+                assert not any(name.name.startswith("skrep") for name in node.names), path
+
+
+def test_imports_point_down():
+    for room, path, below in imports():
+        assert room in LEVEL, f"{room} has no floor"
+        if room != below:
+            assert LEVEL[below] < LEVEL[room], f"{path} reaches up, or across, to {below}"
+
+
+def test_evaluation_knows_no_method():
+    assert not [
+        path for room, path, below in imports() if room == "evaluation" and below in {"base", "engine", *FAMILIES}
+    ]
+
+
+def test_methods_know_no_method():
+    for family in FAMILIES:
+        files = {path.stem for path in (PACKAGE / family).glob("*.py")} - {"__init__"}
+        for path in (PACKAGE / family).glob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ImportFrom) and path.stem != "__init__":
+                    assert (node.module or "").split(".")[-1] not in files, path
+
+
+def test_there_is_no_junk_drawer():
+    names = {path.stem for path in PACKAGE.rglob("*.py")}
+    assert not names & {"utils", "helpers", "common", "misc"}
+
+
+def test_importing_skrep_imports_no_plotting_and_no_torchvision():
+    code = "import sys, skrep; print([m for m in ('matplotlib', 'torchvision', 'timm', 'pandas') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    # scikit-learn or torch may import pandas themselves
+    assert set(ast.literal_eval(done.stdout)) <= {"pandas"}

@@ -1,0 +1,107 @@
+import inspect
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator, clone
+
+from skrep.params import Integer, Real, SequenceOf, check_params, param, params
+
+
+@params(kw_only=True)
+class Base(BaseEstimator):
+    """Shared.
+
+    Parameters
+    ----------
+    seed : int, default=0
+        Decides.
+    """
+
+    seed: int = param(Integer(low=0), default=0)
+
+
+@params
+class Method(Base):
+    """One method.
+
+    Parameters
+    ----------
+    width : int or None, default=None
+        How wide,
+        in units.
+    kind : {"a", "b"}, default="a"
+        Which.
+
+    Attributes
+    ----------
+    fitted_ : int
+        Something.
+    """
+
+    width: int | None = param(Integer(low=1, high=9), None, default=None)
+    kind: str = param("a", "b", default="a")
+    sizes: tuple = param(SequenceOf(Integer(low=1)), default=())
+    rate: float = param(Real(low=0, open_low=True), default=1.0)
+
+
+def test_signature_and_help():
+    signature = inspect.signature(Method)
+    assert list(signature.parameters) == ["width", "kind", "sizes", "rate", "seed"]
+    assert signature.parameters["seed"].kind is inspect.Parameter.KEYWORD_ONLY
+    assert Method(3).width == 3
+    assert Method.__doc__ == inspect.cleandoc(
+        """One method.
+
+        Parameters
+        ----------
+        width : int or None, default=None
+            How wide,
+            in units.
+        kind : {"a", "b"}, default="a"
+            Which.
+        seed : int, default=0
+            Decides.
+
+        Attributes
+        ----------
+        fitted_ : int
+            Something.
+        """
+    )
+
+
+def test_scikit_learn_sees_parameters():
+    method = Method(2, rate=0.5)
+    assert method.get_params() == {"width": 2, "kind": "a", "sizes": (), "rate": 0.5, "seed": 0}
+    assert clone(method).get_params() == method.get_params()
+    assert repr(method) == "Method(rate=0.5, width=2)"
+    assert method != Method(2, rate=0.5)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"width": 0}, r"Method\(width=0\): width must be a whole number of at least 1 and at most 9 or None."),
+        ({"width": 2.0}, "whole number"),
+        ({"width": True}, "whole number"),
+        ({"kind": "c"}, r"kind must be 'a' or 'b'"),
+        ({"kind": np.array(["a", "a"])}, "kind must be"),
+        ({"sizes": [1, 0]}, "list or tuple of which each item is a whole number of at least 1"),
+        ({"sizes": "12"}, "list or tuple"),
+        ({"rate": 0}, "a number above 0"),
+        ({"rate": float("nan")}, "a number above 0"),
+        ({"rate": float("inf")}, "a number above 0"),
+        ({"seed": None}, "seed must be"),
+        ({"seed": "x" * 500}, r"\.\.\.\): seed must be"),
+    ],
+)
+def test_values_that_are_not_accepted(given, message):
+    with pytest.raises(ValueError, match=message):
+        check_params(Method(**given))
+
+
+@pytest.mark.parametrize(
+    "given", [{"width": np.int64(3)}, {"rate": np.float32(0.1)}, {"rate": 2}, {"sizes": [1, 2]}, {}]
+)
+def test_values_that_are_accepted(given):
+    check_params(Method(**given))
