@@ -32,6 +32,5 @@ def main(arguments: list[str]) -> None:
     begin = time.perf_counter()
     deep.fit(train)
     minutes = (time.perf_counter() - begin) / 60
-    print(
-        f"784-1000-500-250-30: {-deep.score(test):.2f} on test, {-deep.score(train):.2f} on training images, {minutes:.1f} minutes"
-    )
+    on_test, on_train = -deep.score(test), -deep.score(train)
+    print(f"784-1000-500-250-30: {on_test:.2f} on test, {on_train:.2f} on training images, {minutes:.1f} minutes")

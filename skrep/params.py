@@ -99,9 +99,9 @@ def _accepts(rule: Any, value: object) -> bool:
     if rule is None:
         return value is None
     if isinstance(rule, str):
-        return isinstance(value, str) and value == rule  # an array compared with a string would be an array
+        return isinstance(value, str) and bool(value == rule)  # an array compared with a string would be an array
     if rule is callable:
-        return callable(value)
+        return bool(callable(value))
     return bool(isinstance(value, rule))
 
 

@@ -23,6 +23,12 @@ __all__ = ["read_state", "write_state"]
 
 FORMAT = 1
 
+# What the readers of zip, JSON and npy raise on bytes that are none of theirs.
+_UNREADABLE = (
+    zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, KeyError, ValueError, TypeError,
+    AttributeError, OSError, EOFError,
+)  # fmt: skip
+
 
 class _Packer:
     """Nested state <-> JSON, with the arrays taken out."""
@@ -153,7 +159,7 @@ def read_state(path: str | os.PathLike) -> Any:
         return _Packer(arrays).unpack(state)
     except (FileNotFoundError, ModelFileError):
         raise
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, OSError, EOFError) as error:
+    except _UNREADABLE as error:
         raise ModelFileError(
             f"{path} is not a file that skrep wrote, or it is damaged ({type(error).__name__}: {error})."
         ) from None

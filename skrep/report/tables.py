@@ -1,5 +1,6 @@
 """Files that people have, read as rows and classes."""
 
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ def load(data: str | None, target: str | None) -> LabelledRows:
 
 def _load_npz(path: Path, target: str | None) -> LabelledRows:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             names = list(archive.files)
             wanted = "y" if target is None else target
             if "X" not in names or wanted not in names:
@@ -84,7 +85,7 @@ def _load_npz(path: Path, target: str | None) -> LabelledRows:
                     "numpy.savez(path, X=..., y=...)."
                 )
             X, y = archive["X"], archive[wanted]
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} cannot be read as .npz ({error}).") from None
     except ValueError as error:
         if "allow_pickle" in str(error):
@@ -99,7 +100,11 @@ def _load_npz(path: Path, target: str | None) -> LabelledRows:
             f"{path}: X has shape {X.shape}; expected a table (n_samples, n_features). Flatten images with "
             "X.reshape(len(X), -1)."
         )
-    return LabelledRows(X, _classes(pd.Series(y), path), path.name)
+    classes = _classes(pd.Series(y), path)
+    if X.dtype.kind == "f" and np.isnan(X).any():
+        frame = pd.DataFrame(X, columns=[f"column {i}" for i in range(X.shape[1])])
+        return LabelledRows(frame, classes, path.name, *_prepare(frame, path))
+    return LabelledRows(X, classes, path.name)
 
 
 def _load_frame(path: Path, target: str | None) -> LabelledRows:
