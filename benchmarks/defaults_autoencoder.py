@@ -16,7 +16,7 @@ from skrep.evaluation import few_label_probe
 
 BASE: dict[str, Any] = {}
 CANDIDATES: dict[str, list[Any]] = {
-    "noise": [0.0, 0.25, 0.5, 1.0],
+    "noise": [0.0, 0.25, 1.0],
     "max_epochs": [25, 50, 100],
     "batch_size": [32, 64, 256],
     "lr": [5e-4, 1e-3, 4e-3],
@@ -33,8 +33,9 @@ def main(arguments: list[str]) -> None:
     add_data_option(parser)
     parser.add_argument("--splits", type=int, default=3)
     parser.add_argument("--only", nargs="*", default=list(CANDIDATES), help="parameters to vary")
+    parser.add_argument("--images", type=int, default=4000, help="training images of MNIST and Fashion-MNIST")
     options = parser.parse_args(arguments)
-    tables = labelled_tables(options.data)
+    tables = labelled_tables(options.data, options.images)
     print("| candidate | " + " | ".join(tables) + " | mean |\n|---" * 1 + "|---" * (len(tables) + 1) + "|")
 
     def line(label: str, encoder: Any) -> None:
