@@ -53,7 +53,7 @@ class ConvAutoEncoder(TorchTransformer):
     def make_module(self, data: Source) -> nn.Module:
         return ConvNet()
 
-    def make_views(self, data: Source) -> Views:
+    def make_views(self, data: Source, module: nn.Module) -> Views:
         def views(batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
             return batch.x.unflatten(1, (1, SIDE, SIDE)), batch.x
 

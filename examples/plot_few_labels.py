@@ -20,14 +20,16 @@ from skrep import AutoEncoderTransformer, PCAEncoder, RandomEncoder
 from skrep.evaluation import compare
 
 X, y = load_digits(return_X_y=True)
-auto = AutoEncoderTransformer(32, max_epochs=int(os.environ.get("SKREP_EXAMPLE_EPOCHS", 200)), random_state=0)
-encoders = {"pixels": None, "untrained network": RandomEncoder(like=auto), "PCA": PCAEncoder(32), "autoencoder": auto}
+epochs = int(os.environ.get("SKREP_EXAMPLE_EPOCHS", 200))
+auto = AutoEncoderTransformer(32, max_epochs=epochs, random_state=0)
+untrained = RandomEncoder(like=auto)
+encoders = {"pixels": None, "untrained network": untrained, "PCA": PCAEncoder(32), "autoencoder": auto}
 result = compare(encoders, X, y, budgets=[1, 2, 5, 10, 20, 50, 1.0], n_resamples=20)
 print(result)
 
 # %%
-# The curves. Bands are the standard error of the mean over 20 draws of labels; all curves see the same draws. PCA's 32
-# components carry nearly all of the variance, yet with few labels they do worse than the pixels: once they are scaled to
+# The curves. Bands are the standard error of the mean over 20 draws of labels; all curves see the same draws. PCA's
+# 32 components carry nearly all of the variance, yet with few labels they do worse than the pixels: once they are scaled to
 # unit variance, components that are mostly noise weigh as much as the first. The autoencoder has learned to tell
 # structure from noise, because that is what removing noise takes, and it is ahead until labels are plentiful.
 

@@ -213,8 +213,11 @@ class TorchTransformer(Encoder):
 
     # --- hooks ---------------------------------------------------------------------------------------------------
 
-    def make_views(self, data: Source) -> Views:
-        """Hook: a function of (batch, generator) that returns what the module gets and what it is held against."""
+    def make_views(self, data: Source, module: nn.Module) -> Views:
+        """Hook: a function of (batch, generator) that returns what the module gets and what it is held against.
+
+        `data` are the rows of this call; `module` is the network, with what it took from the rows of its first fit.
+        """
         raise NotImplementedError
 
     def objective(self, outputs: Any, target: Any) -> Tensor:
@@ -298,6 +301,7 @@ class TorchTransformer(Encoder):
             with _weights_kept(net, needed=not first):
                 net.seed = derive_seed(self._seed, len(net.history))
                 net.lr_schedule = "constant"
+                net.set_lr(self._net_options(data, net.module_, net.seed)["lr"])
                 net.rewind()
                 net.partial_fit(data, epochs=1, task=self._task(data, net))
             self._keep_results(data, resumed_from=None)
@@ -352,9 +356,8 @@ class TorchTransformer(Encoder):
         n_valid = max(1, round(fraction * len(data)))
         if len(data) - n_valid < 2:
             raise ValueError(
-                f"validation_fraction={fraction} of n_samples = {len(data)} leaves {len(data) - n_valid} rows "
-                "to train on; "
-                "at least 2 are needed. Pass more rows or a smaller fraction."
+                f"validation_fraction={fraction} of n_samples = {len(data)} leaves {len(data) - n_valid} rows to train "
+                "on; at least 2 are needed. Pass more rows or a smaller fraction."
             )
         order = torch.randperm(len(data), generator=torch.Generator().manual_seed(derive_seed(seed, 0, 1)))
         return data.subset(order[n_valid:].sort().values), data.subset(order[:n_valid].sort().values)
@@ -414,7 +417,7 @@ class TorchTransformer(Encoder):
         device = torch.device(net.device)
         return SimpleNamespace(
             batches=lambda source, generator: self.batches(source, net.batch_size, device, generator),
-            views=self.make_views(data),
+            views=self.make_views(data, net.module_),
             objective=self.objective,
             backward=self.backward,
             after_step=self.after_step,

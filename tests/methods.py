@@ -33,7 +33,7 @@ class Simple(TorchTransformer):
     def make_module(self, data: Any) -> nn.Module:
         return Reconstruct(data.shape[0], self.dropout)
 
-    def make_views(self, data: Any) -> Any:
+    def make_views(self, data: Any, module: nn.Module) -> Any:
         def views(batch: Any, generator: torch.Generator) -> tuple[Tensor, Tensor]:
             noise = torch.empty_like(batch.x).normal_(generator=generator)
             return batch.x + self.noise * noise, batch.x

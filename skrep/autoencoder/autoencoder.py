@@ -1,5 +1,6 @@
 """The autoencoder: a code from which the row can be rebuilt (Hinton & Salakhutdinov 2006, Science 313)."""
 
+import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -122,15 +123,14 @@ class AutoEncoderTransformer(TorchTransformer):
         widths = default_widths(data.shape[0], self.n_components, self.hidden)
         return AutoEncoder(Standardize(*data.moments()), widths, self.activation, self.tied, self.loss == "bernoulli")
 
-    def make_views(self, data: Source) -> Views:
+    def make_views(self, data: Source, module: nn.Module) -> Views:
         """Hook: the row, corrupted, and what it should become."""
-        standardize = Standardize(*data.moments())
-        noise = self.noise if not isinstance(self.noise, (int, float)) else GaussianNoise(self.noise)
+        standardize: Any = module.encoder[0]  # type: ignore[index]
+        noise = GaussianNoise(self.noise) if isinstance(self.noise, numbers.Real) else self.noise
         check_params(noise)
-        corrupts = noise != 0 and not (isinstance(self.noise, (int, float)) and self.noise == 0)
+        corrupts = not (isinstance(noise, GaussianNoise) and noise.sd == 0)
 
         def views(batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-            standardize.to(batch.x.device)
             scaled = standardize(batch.x)  # (batch, n_features)
             inputs = standardize.inverse(noise(scaled, generator)) if corrupts else batch.x
             return inputs, batch.x if self.loss == "bernoulli" else scaled

@@ -79,7 +79,7 @@ class Source(ABC):
 
 
 class ArraySource(Source):
-    """Rows of an array in memory, of a memory-mapped file, or of a tensor on an accelerator.
+    """Rows of an array in memory or in a memory-mapped file.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ class ArraySource(Source):
         if self._rows is not None:
             index = self._rows[index]
         if isinstance(self._array, Tensor):
-            batch = self._array.index_select(0, index.to(self._array.device))
+            batch = self._array.index_select(0, index)
         else:
             batch = torch.from_numpy(self._array[index.numpy()])
         return batch.to(device, torch.float32)
@@ -111,22 +111,14 @@ class ArraySource(Source):
         if self._rows is not None:
             rows = self._rows[start:stop]
             if isinstance(self._array, Tensor):
-                return self._array.index_select(0, rows.to(self._array.device)).cpu()
+                return self._array.index_select(0, rows)
             return torch.from_numpy(self._array[rows.numpy()])
         if isinstance(self._array, Tensor):
-            return self._array[start:stop].cpu()
+            return self._array[start:stop]
         return torch.from_numpy(np.array(self._array[start:stop]))
 
     def subset(self, index: Tensor) -> "ArraySource":
         return ArraySource(self._array, index if self._rows is None else self._rows[index])
-
-    def on_device(self, device: torch.device) -> "ArraySource":
-        """The same rows, kept on the accelerator if they take less than 40 % of its free memory."""
-        if device.type == "cuda" and isinstance(self._array, Tensor):
-            free, _ = torch.cuda.mem_get_info(device)
-            if self._array.nbytes < 0.4 * free:
-                return ArraySource(self._array.to(device), None if self._rows is None else self._rows.to(device))
-        return self
 
 
 class DatasetSource(Source):

@@ -82,6 +82,8 @@ class Net(NeuralNet):
         Whatever skorch's NeuralNet takes.
     """
 
+    lr: float
+
     def __init__(
         self,
         module: nn.Module,
@@ -129,7 +131,15 @@ class Net(NeuralNet):
         """Stand before the first batch of another run, with new options, the weights and a fresh optimizer."""
         self.__dict__.update(options)
         self._initialize_callbacks()
+        self.initialized_ = False  # or skorch would announce the new optimizer
         self._initialize_optimizer()
+        self.initialized_ = True
+
+    def set_lr(self, lr: float) -> None:
+        """Train with another peak rate from the next :meth:`rewind` on."""
+        if lr != self.lr:
+            self.lr = lr
+            self.peak_lrs_ = [lr] * len(self.peak_lrs_)
 
     def rewind(self) -> None:
         """Stand before the first batch of a run, with the weights and the optimizer's state as they are."""

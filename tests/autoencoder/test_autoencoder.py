@@ -81,7 +81,7 @@ def test_noise_is_seen_by_the_encoder_and_not_by_the_target(noise, digits):
     assert noisy.history_[-1]["train_loss"] > plain.history_[-1]["train_loss"]
     source = noisy._read(X, reset=False)
     batch = next(noisy.batches(source, 100, torch.device("cpu"), torch.Generator().manual_seed(0)))
-    inputs, target = noisy.make_views(source)(batch, torch.Generator().manual_seed(0))
+    inputs, target = noisy.make_views(source, noisy.net_.module_)(batch, torch.Generator().manual_seed(0))
     scale = noisy.net_.module_.encoder[0]
     torch.testing.assert_close(target, scale(batch.x))
     assert (scale(inputs) - target).std() > 0.2
@@ -126,3 +126,13 @@ def test_codes_of_the_wrong_width(digits):
     encoder = AutoEncoderTransformer(4, hidden=(16,), max_epochs=1, random_state=0).fit(digits[0])
     with pytest.raises(ValueError, match=r"X has 5 columns, but the codes .* have 4"):
         encoder.inverse_transform(np.zeros((2, 5)))
+
+
+def test_partial_fit_keeps_the_scale_of_the_first_rows(digits):
+    X = digits[0]
+    encoder = AutoEncoderTransformer(8, hidden=(32,), noise=0, max_epochs=40, random_state=0).fit(X)
+    before = -encoder.score(X)
+    for _ in range(5):
+        for rows in (X[:300], 0.5 * X[300:]):  # rows of another mean and spread
+            encoder.set_params(lr=1e-4).partial_fit(rows)
+    assert -encoder.score(X) < 1.5 * before

@@ -23,7 +23,9 @@ class Layered(Simple):
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_grid_over_layers_trains_each_fold_once(n_jobs, table, tmp_path):
     y = np.arange(60) % 2
-    pipe = Pipeline([("enc", Layered(max_epochs=2, random_state=0, checkpoint=tmp_path)), ("probe", LogisticRegression())])
+    pipe = Pipeline(
+        [("enc", Layered(max_epochs=2, random_state=0, checkpoint=tmp_path)), ("probe", LogisticRegression())]
+    )
     search = GridSearchCV(pipe, {"enc__layer": [0, 1, 2], "probe__C": [0.1, 1.0]}, cv=3, n_jobs=n_jobs).fit(table, y)
     assert len(list(tmp_path.glob("*.skrep"))) == 4  # three folds and the refit
     without = GridSearchCV(pipe.set_params(enc__checkpoint=None), search.param_grid, cv=3).fit(table, y)

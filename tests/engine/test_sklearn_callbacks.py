@@ -36,7 +36,16 @@ def test_one_task_an_epoch(table):
     record = Record()
     fitted = Simple(max_epochs=2, random_state=0).set_callbacks(record).fit(table)
     assert record.events == [
-        *("setup", "begin fit 0", "begin epoch 0", "end epoch 0", "begin epoch 1", "end epoch 1", "end fit 0", "teardown"),
+        *(
+            "setup",
+            "begin fit 0",
+            "begin epoch 0",
+            "end epoch 0",
+            "begin epoch 1",
+            "end epoch 1",
+            "end fit 0",
+            "teardown",
+        ),
     ]
     assert not hasattr(fitted, "_callback_fit_ctx")
 
