@@ -16,9 +16,10 @@ from skrep import AutoEncoderTransformer, PCAEncoder
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser("benchmarks mnist_autoencoder")
     add_data_option(parser, required=True)
-    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--noise", type=float, default=0.2)
     options = parser.parse_args(arguments)
     with np.load(options.data / "mnist.npz") as archive:
         train, test = (archive[name].reshape(-1, 784).astype(np.float32) / 255 for name in ("x_train", "x_test"))
@@ -26,7 +27,7 @@ def main(arguments: list[str]) -> None:
     error = np.square(pca.inverse_transform(pca.transform(test)) - test).sum(1).mean()
     print(f"PCA, 30 components: {error:.2f}")
     deep = AutoEncoderTransformer(
-        30, hidden=(1000, 500, 250), noise=0, loss="bernoulli", weight_decay=0, max_epochs=options.epochs,
+        30, hidden=(1000, 500, 250), noise=options.noise, loss="bernoulli", weight_decay=0, max_epochs=options.epochs,
         batch_size=options.batch_size, lr=options.lr, random_state=0, verbose=1,
     )  # fmt: skip
     begin = time.perf_counter()

@@ -29,8 +29,8 @@ print(result)
 
 # %%
 # The curves. Bands are the standard error of the mean over 20 draws of labels; all curves see the same draws. PCA's
-# 32 components carry nearly all of the variance, yet with few labels they do worse than the pixels: once they are scaled to
-# unit variance, components that are mostly noise weigh as much as the first. The autoencoder has learned to tell
+# components carry nearly all of the variance, yet with few labels they do worse than the pixels: once they are scaled
+# to unit variance, components that are mostly noise weigh as much as the first. The autoencoder has learned to tell
 # structure from noise, because that is what removing noise takes, and it is ahead until labels are plentiful.
 
 colours = {"pixels": "#4d4d4d", "untrained network": "#b0b0b0", "PCA": "#3b7dd8", "autoencoder": "#d9541e"}

@@ -5,6 +5,7 @@ A method is a class with three hooks: :meth:`TorchTransformer.make_views`, :meth
 feature names) is here and in :mod:`skrep.engine`.
 """
 
+import copy
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any, Self
 
 import numpy as np
+import skorch.callbacks
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted
@@ -277,7 +279,7 @@ class TorchTransformer(Encoder):
 
         The first call builds the network (its sizes and scaling come from the rows of that call); later calls, and
         calls after ``fit``, go on from the weights that are there. The optimizer's state is kept between calls, but
-        not by pickle.
+        not in copies and pickles.
 
         Parameters
         ----------
@@ -303,8 +305,8 @@ class TorchTransformer(Encoder):
                 net.lr_schedule = "constant"
                 net.set_lr(self._net_options(data, net.module_, net.seed)["lr"])
                 net.rewind()
-                net.partial_fit(data, epochs=1, task=self._task(data, net))
-            self._keep_results(data, resumed_from=None)
+                net.partial_fit(data, epochs=1, task=self._task(data, net), draws_globally_too=_is_foreign(type(self)))
+                self._keep_results(data, resumed_from=None)
         return self
 
     def _fit(self, X: Any) -> None:
@@ -320,15 +322,13 @@ class TorchTransformer(Encoder):
                 saved = run.read()
                 seed = seed if saved is None else saved["seed"]
             train, valid = self._split(data, seed)
-            if goes_on:
-                stack.enter_context(_weights_kept(self.net_, needed=True))
-                self.net_.set_up(**self._net_options(train, self.net_.module_, seed))
-            else:
-                self._build_net(train, seed)
+            before = self.net_ if goes_on else None
+            self._build_net(train, seed)
+            if before is not None:
+                stack.enter_context(_weights_kept(before, needed=True))
+                self._go_on_from(before)
             self._seed = seed
             net = self.net_
-            if saved is not None:
-                net.load_training_state(saved)
             sklearn_tasks = EpochTasks(self, net.max_epochs)
             net.partial_fit(
                 train,
@@ -337,9 +337,25 @@ class TorchTransformer(Encoder):
                 run=run,
                 extra_state={"seed": seed},
                 sklearn_tasks=sklearn_tasks,
+                saved=saved,
+                draws_globally_too=_is_foreign(type(self)),
             )
             self._keep_results(data, resumed_from=None if saved is None else tuple(saved["cursor"][:2]))
             sklearn_tasks.close()
+
+    def _go_on_from(self, before: Net) -> None:
+        """Take over weights and history of an earlier fit, if its network is the one of now."""
+        then, now = (
+            (repr(m), {k: t.shape for k, t in m.state_dict().items()}) for m in (before.module_, self.net_.module_)
+        )
+        if then != now:
+            raise ValueError(
+                f"{type(self).__name__}(warm_start=True) cannot go on: the fitted network differs from the one that "
+                "these data and parameters ask for (number of columns, widths, kind of loss). Fit with "
+                "warm_start=False, or set the parameters back."
+            )
+        self.net_.module_.load_state_dict(before.module_.state_dict())
+        self.net_.history_ = copy.deepcopy(before.history_)
 
     def _keep_results(self, data: Source, resumed_from: tuple[int, int] | None) -> None:
         self.history_ = [{key: row[key] for key in _HISTORY if key in row} for row in self.net_.history]
@@ -375,6 +391,12 @@ class TorchTransformer(Encoder):
     def _net_options(self, data: Source, module: nn.Module, seed: int) -> dict[str, Any]:
         batch_size, epochs = self._default_sizes(data, module)
         device = resolve_device(self.device)
+        schedulers = [c for c in self.callbacks or () if isinstance(_plain(c), skorch.callbacks.LRScheduler)]
+        if schedulers and self.lr_schedule != "constant":
+            raise ValueError(
+                f"{type(self).__name__}(lr_schedule={self.lr_schedule!r}) would undo the LRScheduler in callbacks; set "
+                "lr_schedule='constant' with it."
+            )
         return {
             "seed": seed,
             "max_epochs": epochs,
@@ -425,6 +447,7 @@ class TorchTransformer(Encoder):
 
     def _run_key(self, data: Source, seed: int, goes_on: bool) -> str:
         decides = {name: value for name, value in self.get_params(deep=False).items() if name not in self._not_trained}
+        decides["callbacks"] = [c for c in self.callbacks or () if not _only_watches(c)]
         start = self.net_.module_ if goes_on else None
         return fingerprint(type(self), decides, None if self.random_state is None else seed, start, data)
 
@@ -438,6 +461,35 @@ _ENGINE_DECIDES = (
     "iterator_valid",
     "dataset",
     "predict_nonlinearity",
+    *("seed", "train_dtype", "label"),
+)
+
+
+def _is_foreign(cls: type) -> bool:
+    """Whether a method has code of a user's, which may draw random numbers from anywhere."""
+    return any(not base.__module__.startswith(("skrep.", "sklearn.", "builtins")) for base in cls.__mro__)
+
+
+def _plain(callback: Any) -> Any:
+    """A callback without the name that skorch lets one give it."""
+    return callback[1] if isinstance(callback, tuple) else callback
+
+
+def _only_watches(callback: Any) -> bool:
+    """Whether a callback changes nothing: skorch's logs and scores, and those that say so of themselves."""
+    callback = _plain(callback)
+    kind = callback if isinstance(callback, type) else type(callback)
+    return getattr(callback, "only_watches", False) or issubclass(kind, _WATCHERS)
+
+
+_WATCHERS = (
+    skorch.callbacks.BatchScoring,
+    skorch.callbacks.Checkpoint,
+    skorch.callbacks.EpochScoring,
+    skorch.callbacks.EpochTimer,
+    skorch.callbacks.PassthroughScoring,
+    skorch.callbacks.PrintLog,
+    skorch.callbacks.ProgressBar,
 )
 
 
@@ -448,11 +500,12 @@ def _weights_kept(net: Net, *, needed: bool) -> Iterator[None]:
         yield
         return
     if not hasattr(net, "optimizer_"):  # unpickled
-        net.set_up()
+        net.renew_optimizer()
     before, options = net.training_state(), dict(vars(net))
     try:
         yield
     except BaseException:
+        net.__dict__.clear()
         net.__dict__.update(options)
         net.load_training_state(before)
         raise

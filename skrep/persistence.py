@@ -9,8 +9,10 @@ import hashlib
 import io
 import json
 import os
+import struct
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +21,14 @@ import torch
 
 from skrep.exceptions import ModelFileError
 
-__all__ = ["read_state", "write_state"]
+__all__ = ["can_store", "read_state", "write_state"]
 
 FORMAT = 1
 
 # What the readers of zip, JSON and npy raise on bytes that are none of theirs.
 _UNREADABLE = (
     zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, KeyError, ValueError, TypeError,
-    AttributeError, OSError, EOFError,
+    AttributeError, IndexError, OverflowError, OSError, EOFError, zlib.error, struct.error,
 )  # fmt: skip
 
 
@@ -80,6 +82,15 @@ class _Packer:
         if "tuple" in value:
             return tuple(self.unpack(v) for v in value["tuple"])
         return {self.unpack(k): self.unpack(v) for k, v in value["dict"]}
+
+
+def can_store(value: Any) -> bool:
+    """Whether :func:`write_state` takes a value."""
+    try:
+        _Packer().pack(value)
+    except TypeError:
+        return False
+    return True
 
 
 def write_state(path: str | os.PathLike, state: Any) -> None:

@@ -4,6 +4,7 @@ import os
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"  # for this process and the ones that tests start
+os.environ["SCIPY_ARRAY_API"] = "1"  # without it scikit-learn skips its array API checks
 
 import numpy as np
 import pytest

@@ -36,6 +36,9 @@ class AutoEncoder(nn.Module):
             self.decoder = nn.Sequential(*layers[:-1])
         self.bernoulli = bernoulli
 
+    def extra_repr(self) -> str:
+        return f"bernoulli={self.bernoulli}"
+
     def forward(self, x: Tensor) -> Tensor:
         rows: Tensor = self.decoder(self.encoder(x))
         return rows
@@ -209,7 +212,7 @@ class AutoEncoderTransformer(TorchTransformer):
         for chunk in self._read(X, reset=False).chunks():
             x = chunk.double()
             p = torch.from_numpy(rebuilt[start : start + len(x)]).double()
-            if self.loss == "bernoulli":
+            if self.net_.module_.bernoulli:
                 p = p.clamp(1e-7, 1 - 1e-7)
                 error = -(x * p.log() + (1 - x) * (1 - p).log())
             else:

@@ -51,6 +51,8 @@ def read_table(estimator: Any, X: Any, *, reset: bool) -> Source:
                 "sklearn.preprocessing.OneHotEncoder inside a ColumnTransformer."
             ) from None
         raise
+    if reset:
+        _refuse_lost_columns(X, name)
     return ArraySource(_as_trainable(X, name))
 
 
@@ -67,6 +69,24 @@ def _refuse_other_modalities(X: Any, name: str) -> None:
         raise ValueError(
             f"Found array with dim {n_axes}, while dim <= 2 is required by {name}: got shape {shape}. "
             "Pass X.reshape(len(X), -1) to treat each image as a row of numbers."
+        )
+
+
+def _refuse_lost_columns(X: np.ndarray, name: str) -> None:
+    """Small differences of large numbers (time stamps, say) would vanish in float32."""
+    if X.dtype.kind not in "fiu" or X.dtype.itemsize <= 4 or is_memory_mapped(X):
+        return
+    high, low = X.max(0).astype(np.float64), X.min(0).astype(np.float64)
+    size = np.maximum(np.abs(high), np.abs(low))
+    with np.errstate(over="ignore"):
+        spread = high - low
+    lost = (spread < 16 * np.finfo(np.float32).eps * size) & (spread > 1e-10 * size)
+    if lost.any():
+        column = int(lost.argmax())
+        raise ValueError(
+            f"column {column} of X goes from {low[column]:.10g} to {high[column]:.10g}: float32, in which {name} "
+            "computes, cannot tell such values apart. Centre the columns first, for example with "
+            "sklearn.preprocessing.StandardScaler."
         )
 
 

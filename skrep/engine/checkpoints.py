@@ -4,6 +4,7 @@ A checkpoint folder holds one file a run. The run's name is a hash of everything
 the same fit finds its run again, while the folds and candidates of a grid search never meet.
 """
 
+import functools
 import hashlib
 import os
 import types
@@ -28,6 +29,9 @@ __all__ = ["RunFolder", "fingerprint"]
 # Raised whenever the same parameters and data would train something else than before.
 GENERATION = 1
 
+# Classes whose code belongs to a release, and is not read.
+_LIBRARIES = ("skrep.", "torch.", "sklearn.", "skorch.", "builtins", "abc", "typing", "numpy.", "functools")
+
 
 def fingerprint(*values: Any) -> str:
     """A hash of parameters and data that is the same in every process.
@@ -36,7 +40,7 @@ def fingerprint(*values: Any) -> str:
     bytecode), sources (every row) and plain objects (class and attributes) are followed.
     """
     digest = hashlib.sha256()
-    _feed(digest, values, [])
+    _feed(digest, (GENERATION, values), [])
     return digest.hexdigest()
 
 
@@ -84,24 +88,53 @@ def _feed(digest: Any, value: Any, above: list[int]) -> None:
         _feed(digest, value.y, above)
     elif isinstance(value, nn.Module):
         tag(f"module:{kind.__module__}.{kind.__qualname__}:{value!r}")
+        for part in dict.fromkeys(type(part) for part in value.modules()):
+            _feed_class(digest, part, above)
         _feed(digest, dict(value.state_dict()), above)
     elif isinstance(value, BaseEstimator) and not isinstance(value, type):
         tag(f"estimator:{kind.__module__}.{kind.__qualname__}")
         _feed(digest, value.get_params(deep=False), above)
     elif isinstance(value, types.MethodType):
         _feed(digest, (value.__func__, value.__self__), above)
+    elif isinstance(value, types.CodeType):
+        tag(f"code:{value.co_code.hex()}")
+        _feed(digest, (value.co_consts, value.co_names, value.co_varnames, value.co_freevars), above)
     elif isinstance(value, types.FunctionType):
         tag(f"function:{value.__module__}.{value.__qualname__}")
-        code = value.__code__
-        digest.update(code.co_code)
-        _feed(digest, [c for c in code.co_consts if not isinstance(c, types.CodeType)], above)
-        _feed(digest, value.__defaults__, above)
+        named = {name: value.__globals__[name] for name in value.__code__.co_names if name in value.__globals__}
+        plain = {name: item for name, item in named.items() if isinstance(item, (bool, int, float, str, bytes, tuple))}
+        _feed(digest, (value.__code__, value.__defaults__, value.__kwdefaults__, plain), above)
         _feed(digest, [cell.cell_contents for cell in value.__closure__ or ()], above)
-    elif isinstance(value, (type, types.BuiltinFunctionType)):
-        tag(f"name:{value.__module__}.{value.__qualname__}")
-    else:
+    elif isinstance(value, (type, types.BuiltinFunctionType, np.ufunc)):
+        tag(f"name:{getattr(value, '__module__', '')}.{value.__name__}")
+        if isinstance(value, type):
+            _feed_class(digest, value, above)
+    elif isinstance(value, functools.partial):
+        _feed(digest, ("partial", value.func, value.args, value.keywords), above)
+    elif getattr(value, "__dict__", None):
         tag(f"object:{kind.__module__}.{kind.__qualname__}")
-        _feed(digest, getattr(value, "__dict__", None), above)
+        _feed(digest, (kind, vars(value)), above)
+    else:
+        try:
+            reduced = value.__reduce_ex__(2)
+        except TypeError:
+            raise ValueError(
+                f"checkpoint: a parameter holds a {kind.__name__}, of which no one can tell whether it is the same in "
+                "another run. Fit without a checkpoint, or pass a function or an object with attributes."
+            ) from None
+        _feed(digest, (kind, reduced[1:] if isinstance(reduced, tuple) else reduced), above)
+
+
+def _feed_class(digest: Any, cls: type, above: list[int]) -> None:
+    """What the methods of a user's class do: a class that was edited trains something else."""
+    for base in cls.__mro__:
+        if not base.__module__.startswith(_LIBRARIES):
+            functions = {n: f for n, f in vars(base).items() if isinstance(f, types.FunctionType) and n != "__init__"}
+            _feed(digest, {name: function.__code__ for name, function in functions.items()}, above)
+
+
+# What a state must hold to go on from; see Net.training_state.
+STATE_KEYS = {"module", "optimizer", "peak_lrs", "cursor", "loss_sum", "best_weights", "history", "callbacks", "seed"}
 
 
 class RunFolder:
@@ -137,12 +170,16 @@ class RunFolder:
     def locked(self) -> Iterator[None]:
         """Hold the run: a second fit of the same run waits here, then loads what the first one finished."""
         with FileLock(str(self.path) + ".lock"):  # the system frees it when a process is killed
+            for left in self._folder.glob(f".{self.path.name}.*.tmp"):  # by a process that was killed while writing
+                left.unlink(missing_ok=True)
             yield
 
     def read(self) -> dict[str, Any] | None:
         """The last state, or None; a damaged file is told and passed over."""
         try:
             state: dict[str, Any] = read_state(self.path)
+            if not isinstance(state, dict) or not state.keys() >= STATE_KEYS:
+                raise ModelFileError(f"{self.path} does not hold the state of a training run.")
         except FileNotFoundError:
             return None
         except ModelFileError as error:

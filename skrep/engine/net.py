@@ -14,7 +14,7 @@ import contextlib
 import itertools
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import torch
@@ -31,6 +31,7 @@ from skrep.engine.randomness import derive_seed, draws_globally, global_generato
 from skrep.engine.schedules import resolve_schedule
 from skrep.engine.sklearn_callbacks import EpochTasks
 from skrep.exceptions import DeviceMemoryError, DivergedError
+from skrep.persistence import can_store
 
 __all__ = ["Net", "Task"]
 
@@ -115,7 +116,7 @@ class Net(NeuralNet):
         return self
 
     def initialize_criterion(self) -> "Net":
-        self.criterion_ = None  # the task's objective
+        self.criterion_ = nn.Identity()  # the loss is the task's objective; skorch's callbacks look for a module
         return self
 
     def initialize_optimizer(self, triggered_directly: Any = None) -> "Net":
@@ -127,11 +128,9 @@ class Net(NeuralNet):
         self.rewind()
         return self
 
-    def set_up(self, **options: Any) -> None:
-        """Stand before the first batch of another run, with new options, the weights and a fresh optimizer."""
-        self.__dict__.update(options)
-        self._initialize_callbacks()
-        self.initialized_ = False  # or skorch would announce the new optimizer
+    def renew_optimizer(self) -> None:
+        """Make the optimizer that pickle left behind."""
+        self.initialized_ = False  # or skorch would announce it
         self._initialize_optimizer()
         self.initialized_ = True
 
@@ -175,8 +174,15 @@ class Net(NeuralNet):
             "best_weights": copy(self.best_weights_),
             # an epoch that is under way has begun its row, and will begin it again
             "history": [
-                {k: v for k, v in row.items() if k != "batches"} for row in self.history if "train_loss" in row
+                {k: v for k, v in row.items() if k != "batches" and can_store(v)}
+                for row in self.history
+                if "train_loss" in row
             ],
+            "trained": {name: p.requires_grad for name, p in self.module_.named_parameters()},
+            "callbacks": {
+                name: {k: copy(v) for k, v in vars(callback).items() if k.endswith("_") and can_store(v)}
+                for name, callback in self.callbacks_
+            },
         }
 
     def load_training_state(self, state: dict[str, Any]) -> None:
@@ -187,6 +193,10 @@ class Net(NeuralNet):
         self.epoch_, self.batch_, self.seen_, self.waited_, self.best_loss_, self.stopped_ = state["cursor"]
         self.loss_sum_ = state["loss_sum"].to(self.device)
         self.best_weights_ = state["best_weights"]
+        for name, parameter in self.module_.named_parameters():
+            parameter.requires_grad_(state["trained"].get(name, parameter.requires_grad))
+        for name, callback in self.callbacks_:
+            vars(callback).update(state["callbacks"].get(name, {}))
         self.history.clear()
         for row in state["history"]:
             self.history.new_epoch()
@@ -212,8 +222,12 @@ class Net(NeuralNet):
         try:
             with torch.enable_grad():
                 self.fit_loop(X, **fit_params)
-        finally:
             self.notify("on_train_end", X=X, y=y)
+        except BaseException:
+            with contextlib.suppress(Exception):  # the first error is the one to tell
+                self.notify("on_train_end", X=X, y=y)
+            raise
+        finally:
             for name in _ONLY_WHILE_TRAINING:
                 self.__dict__.pop(name, None)
         return self
@@ -229,6 +243,8 @@ class Net(NeuralNet):
         run: RunFolder | None = None,
         sklearn_tasks: EpochTasks | None = None,
         extra_state: dict[str, Any] | None = None,
+        saved: dict[str, Any] | None = None,
+        draws_globally_too: bool = False,
     ) -> "Net":
         """Train from where the net stands until `epochs` are done.
 
@@ -250,7 +266,13 @@ class Net(NeuralNet):
             scikit-learn's callbacks.
         extra_state : dict or None
             Kept beside the training state in each checkpoint.
+        saved : dict or None
+            The state from which to go on.
+        draws_globally_too : bool
+            Whether the task's own code may draw from torch's global generators.
         """
+        if saved is not None:  # after the callbacks' on_train_begin, which resets them
+            self.load_training_state(saved)
         epochs = self.max_epochs if epochs is None else epochs
         self.task_, self.consistent_ = task, True
         self.run_, self.extra_, self.last_write_ = run, extra_state or {}, time.monotonic()
@@ -259,7 +281,7 @@ class Net(NeuralNet):
         )
         self.schedule_ = resolve_schedule(self.lr_schedule)
         self.trained_ = [p for p in self.module_.parameters() if p.requires_grad]
-        self.draws_globally_ = draws_globally(self.module_)
+        self.draws_globally_ = draws_globally_too or draws_globally(self.module_)
         self.autocast_ = self.train_dtype != torch.float32
         device = torch.device(self.device)
         progress = Progress(self.label, epochs, len(X), self.verbose)
@@ -385,6 +407,9 @@ class Net(NeuralNet):
         self.epoch_, self.batch_, self.seen_ = self.epoch_ + 1, 0, 0
         self.loss_sum_.zero_()
         previous = min((row["train_loss"] for row in self.history[:-1]), default=math.inf)
+        if not self.listening_:  # skorch's Checkpoint looks for the last batch
+            self.history.new_batch()
+            self.history.record_batch("train_loss", train_loss)
         self.history.record("train_loss", train_loss)
         self.history.record("train_loss_best", train_loss < previous)
         self.history.record("lr", self.optimizer_.param_groups[0]["lr"])
@@ -472,16 +497,21 @@ def _channels_last(inputs: Any) -> Any:
     """Images in the memory layout that convolutions are fastest in; everything else as it is."""
     if isinstance(inputs, Tensor) and inputs.ndim == 4:
         return inputs.contiguous(memory_format=torch.channels_last)
-    if isinstance(inputs, (tuple, list)):
-        return type(inputs)(_channels_last(item) for item in inputs)
-    return inputs
+    return _each(_channels_last, inputs)
 
 
 def _as_float32(outputs: Any) -> Any:
     if isinstance(outputs, Tensor):
         return outputs.float() if outputs.is_floating_point() else outputs
-    if isinstance(outputs, dict):
-        return {key: _as_float32(item) for key, item in outputs.items()}
-    if isinstance(outputs, (tuple, list)):
-        return type(outputs)(_as_float32(item) for item in outputs)
-    return outputs
+    return _each(_as_float32, outputs)
+
+
+def _each(change: Callable[[Any], Any], value: Any) -> Any:
+    """Apply a function to the items of a container of views or outputs."""
+    if isinstance(value, dict):
+        return {key: change(item) for key, item in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*map(change, value))
+    if isinstance(value, (tuple, list)):
+        return type(value)(map(change, value))
+    return value

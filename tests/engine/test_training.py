@@ -222,6 +222,8 @@ def test_out_of_memory_names_a_batch_size_that_fits(table):
 class Ctrl(Callback):
     """Presses Ctrl-C."""
 
+    only_watches = True
+
     def __init__(self, at, how):
         self.at, self.how = at, how
 
