@@ -1,8 +1,13 @@
 """A pytest plugin: PCAEncoder stands where scikit-learn's tests import PCA from."""
 
+from typing import Any
+
 import sklearn.decomposition
 
 from skrep import PCAEncoder
 
-PCAEncoder.__name__ = "PCA"
-sklearn.decomposition.PCA = PCAEncoder
+
+def pytest_configure(config: Any) -> None:
+    """Swap, in a process that asked for this plugin."""
+    PCAEncoder.__name__ = "PCA"
+    sklearn.decomposition.PCA = PCAEncoder
