@@ -1,13 +1,11 @@
 """Sphinx configuration: ``sphinx-build -W docs docs/_build/html``."""
 
-import os
 import warnings
 
 import matplotlib
 
 import skrep
 
-os.environ.setdefault("OMP_NUM_THREADS", "2")
 matplotlib.use("agg")
 warnings.filterwarnings("ignore", message="FigureCanvasAgg is non-interactive")
 

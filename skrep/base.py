@@ -34,6 +34,7 @@ from skrep.engine import (
     resolve_precision,
     seeded_initialisation,
 )
+from skrep.engine.interrupts import DeferredInterrupt
 from skrep.engine.optimizers import DEFAULT_LR
 from skrep.engine.randomness import derive_seed
 from skrep.engine.sklearn_callbacks import CONTEXT_ATTRIBUTES, CallbackSupportMixin, EpochTasks, with_callbacks
@@ -432,8 +433,10 @@ class TorchTransformer(Encoder):
         return dict(given)
 
     def _build_net(self, data: Source, seed: int) -> None:
-        module = self._build(data, seed)
-        self.net_ = Net(module, **self._net_options(data, module, seed)).initialize()
+        # torch imports much of itself with the first optimizer; an interrupted import would break the process
+        with DeferredInterrupt():
+            module = self._build(data, seed)
+            self.net_ = Net(module, **self._net_options(data, module, seed)).initialize()
 
     def _task(self, data: Source, net: Net) -> Any:
         device = torch.device(net.device)

@@ -34,10 +34,18 @@ def make_optimizer(
 
     Raises
     ------
+    ValueError
+        If it is not the class of an optimizer.
     TypeError
         If the optimizer does not take one of the options.
     """
     kind: Any = OPTIMIZERS[optimizer] if isinstance(optimizer, str) else optimizer
+    is_optimizer = isinstance(kind, type) and issubclass(kind, torch.optim.Optimizer)
+    if not is_optimizer or kind.__name__ == "LBFGS":
+        raise ValueError(
+            f"optimizer={getattr(kind, '__name__', kind)}: expected 'adamw', 'adam', 'sgd' or a class of torch.optim "
+            "that takes one step a batch (LBFGS does not)."
+        )
     options = (_EXTRA.get(optimizer, {}) if isinstance(optimizer, str) else {}) | options
     known = inspect.signature(kind).parameters
     trained = [p for _, p in parameters if p.requires_grad]
@@ -53,7 +61,8 @@ def make_optimizer(
     if "fused" in known and not {"fused", "foreach", "differentiable"} & options.keys() and fusable:
         options["fused"] = True
     try:
-        made: torch.optim.Optimizer = kind(groups, lr=lr, **options)
+        build: Any = kind
+        made: torch.optim.Optimizer = build(groups, lr=lr, **options)
     except TypeError as error:
         raise TypeError(f"{kind.__name__} does not take these options: {sorted(options)} ({error})") from None
     return made

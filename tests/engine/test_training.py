@@ -320,3 +320,9 @@ def test_default_sizes_follow_the_data():
     assert [b for b, _ in sizes] == sorted(b for b, _ in sizes)
     assert [e for _, e in sizes] == sorted((e for _, e in sizes), reverse=True)
     assert sizes[-1][1] >= 5
+
+
+@pytest.mark.parametrize("optimizer", [dict, torch.optim.LBFGS])
+def test_what_is_no_optimizer(optimizer, table):
+    with pytest.raises(ValueError, match=r"optimizer=.*: expected 'adamw'"):
+        Simple(optimizer=optimizer, max_epochs=1).fit(table)
