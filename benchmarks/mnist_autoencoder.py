@@ -16,10 +16,10 @@ from skrep import AutoEncoderTransformer, PCAEncoder
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser("benchmarks mnist_autoencoder")
     add_data_option(parser, required=True)
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--lr", type=float, default=2e-3)
-    parser.add_argument("--noise", type=float, default=0.2)
+    parser.add_argument("--noise", type=float, default=0.0)
     options = parser.parse_args(arguments)
     with np.load(options.data / "mnist.npz") as archive:
         train, test = (archive[name].reshape(-1, 784).astype(np.float32) / 255 for name in ("x_train", "x_test"))

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.decomposition import PCA
+from sklearn.utils.validation import check_is_fitted
 
 from skrep.base import all_or_nothing
 
@@ -137,6 +138,7 @@ class PCAEncoder(PCA):
         ValueError
             If `X` is not what was fitted, or so large that its projection overflows.
         """
+        check_is_fitted(self)
         with np.errstate(over="ignore", invalid="ignore"):
             return self._finite(super().transform(X))
 
