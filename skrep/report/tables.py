@@ -174,7 +174,8 @@ def _classes(y: pd.Series, path: Path) -> np.ndarray:
             f"{path}: the target has {n} distinct values, which looks like a quantity. compare needs classes, "
             "at most 100: bin it, or name another column."
         )
-    return y.astype(str).to_numpy() if not pd.api.types.is_numeric_dtype(y) else y.to_numpy()
+    classes = y if pd.api.types.is_numeric_dtype(y) else y.astype(str)
+    return np.asarray(classes)
 
 
 def _some(names: list[str]) -> str:
