@@ -123,7 +123,7 @@ def main(arguments: list[str]) -> None:
 def _measure(X: np.ndarray, images: bool, batch_size: int, epochs: int, runs: int) -> str:
     def engine() -> None:
         common: dict[str, Any] = {"max_epochs": epochs, "batch_size": batch_size, "random_state": 0, "device": "cpu"}
-        (ConvAutoEncoder(**common) if images else AutoEncoderTransformer(32, hidden=(128,), **common)).fit(X)
+        (ConvAutoEncoder(**common) if images else AutoEncoderTransformer(32, hidden=(128,), noise=0, **common)).fit(X)
 
     def loop(plain: bool) -> None:
         torch.manual_seed(0)
