@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skrep import AutoEncoderTransformer, TorchTransformer
-from skrep.autoencoder.autoencoder import AutoEncoder
-from skrep.backbones import Standardize
+from skrep.autoencoder.autoencoder import AutoEncoder, Units
+from skrep.backbones import InputEncoder, MLPModule, by_common_scale
 from skrep.base import Views
 from skrep.data import Batch, Source
 from skrep.engine.schedules import warm_up_cosine
@@ -89,7 +89,7 @@ def bare_loop(module: nn.Module, X: np.ndarray, epochs: int, batch_size: int, *,
             if images:
                 inputs, target = x.unflatten(1, (1, SIDE, SIDE)).contiguous(memory_format=torch.channels_last), x
             else:
-                inputs, target = x, (x - mean) / scale
+                inputs = target = (x - mean) / scale
             optimizer.zero_grad()
             loss = F.mse_loss(module(inputs), target)
             loss.backward()
@@ -130,8 +130,9 @@ def _measure(X: np.ndarray, images: bool, batch_size: int, epochs: int, runs: in
         rows = torch.from_numpy(X).double()
         module: nn.Module = ConvNet()
         if not images:
-            standardize = Standardize(rows.mean(0), rows.var(0))
-            module = AutoEncoder(standardize, [SIDE * SIDE, 128, 32], "gelu", False, False)
+            standardize = by_common_scale(rows.mean(0), rows.var(0))
+            encoder = InputEncoder(Units(), standardize, MLPModule([SIDE * SIDE, 128, 32]))
+            module = AutoEncoder(encoder, MLPModule([32, 128, SIDE * SIDE]), False)
         bare_loop(module, X, epochs, batch_size, images=images, plain=plain)
 
     sides: dict[str, Any] = {"engine": engine, "bare": lambda: loop(False), "plain": lambda: loop(True)}

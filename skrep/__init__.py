@@ -3,6 +3,7 @@
 from skrep._version import __version__
 from skrep.autoencoder import AutoEncoderTransformer
 from skrep.base import RandomEncoder, TorchTransformer
+from skrep.contrastive import SimCLRTransformer
 from skrep.decomposition import PCAEncoder
 
 __all__ = [
@@ -10,6 +11,8 @@ __all__ = [
     "PCAEncoder",
     # autoencoders
     "AutoEncoderTransformer",
+    # contrastive learning
+    "SimCLRTransformer",
     # the untrained baseline, and the class that new methods derive from
     "RandomEncoder",
     "TorchTransformer",

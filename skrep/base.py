@@ -22,8 +22,8 @@ from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 from torch import Tensor, nn
 
-from skrep.backbones import MLP, Standardize, default_widths
-from skrep.data import Batch, Source, read_table, shuffled_batches
+from skrep.backbones import InputEncoder, MLPModule, by_common_scale, default_widths, make_encoder
+from skrep.data import Batch, Source, read_rows, read_table, shuffled_batches
 from skrep.engine import (
     Net,
     RunFolder,
@@ -33,6 +33,7 @@ from skrep.engine import (
     resolve_device,
     resolve_precision,
     seeded_initialisation,
+    training_operations,
 )
 from skrep.engine.interrupts import DeferredInterrupt
 from skrep.engine.optimizers import DEFAULT_LR
@@ -44,7 +45,8 @@ __all__ = ["Encoder", "RandomEncoder", "TorchTransformer", "all_or_nothing"]
 
 Views = Callable[[Batch, torch.Generator], tuple[Any, Any]]
 
-# Training work that a default fit may take, in floating-point operations: about two minutes on two laptop cores.
+# Training work that a default fit may take, in floating-point operations: about two minutes on two laptop cores for a
+# perceptron, less than one for convolutions.
 DEFAULT_WORK = 4e12
 
 
@@ -80,15 +82,22 @@ class Encoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         Integer(low=0, high=2**32 - 1), np.random.RandomState, None, default=None
     )
 
-    # Rows that pass through the network at a time in transform, always: see skrep.engine.encode.
-    _chunk_rows = 256
+    @property
+    def _takes_images(self) -> bool:
+        """Whether X may be images, or only a table."""
+        return False
 
     def make_module(self, data: Source) -> nn.Module:
         """Hook: the network for these data, with the part that ``transform`` runs as its ``encoder``."""
         raise NotImplementedError
 
     def _read(self, X: Any, *, reset: bool) -> Source:
-        return read_table(self, X, reset=reset)
+        return (read_rows if self._takes_images else read_table)(self, X, reset=reset)
+
+    @property
+    def _chunk_rows(self) -> int:
+        """Rows that pass through the network at a time in transform, always: see skrep.engine.encode."""
+        return 64 if hasattr(self, "image_shape_") else 256  # padding is costly where a row is
 
     def _build(self, data: Source, seed: int) -> nn.Module:
         with seeded_initialisation(seed):
@@ -104,7 +113,8 @@ class Encoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         Parameters
         ----------
         X : array-like, DataFrame, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
-            The rows.
+            The rows; or, where the method takes images, an array, list, ImageFiles or Dataset of images (n_samples,
+            height, width, channels).
 
         Returns
         -------
@@ -135,7 +145,13 @@ class Encoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         with torch.inference_mode():
             first = data.subset(torch.arange(1))
             device = torch.device(self.net_.device)
-            self.n_features_out_ = encode(self._encoder(), first, device, self._chunk_rows).shape[1]
+            features = encode(self._encoder(), first, device, self._chunk_rows)
+        if features.ndim != 2:
+            raise ValueError(
+                f"the encoder returned features of shape {features.shape[1:]} for a row; expected (n_features_out,). "
+                "Pool or flatten its output to one vector a row."
+            )
+        self.n_features_out_ = features.shape[1]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -150,8 +166,8 @@ class TorchTransformer(Encoder):
     Parameters
     ----------
     max_epochs : int or None, default=None
-        Passes over the data. None sizes it: about as many steps as small data need to converge, and for large data
-        at most a few minutes on two cores.
+        Passes over the data. None sizes it by the work that a pass is: 200 for small data, and for large data as many
+        as take a few minutes on two cores, 10 at least.
     batch_size : int or None, default=None
         Rows in a step. None takes a power of two that grows with the data, from 32 to 256.
     lr : float or None, default=None
@@ -240,6 +256,13 @@ class TorchTransformer(Encoder):
     def after_step(self, module: nn.Module, outputs: Any) -> None:
         """Seam: what is updated after each step without a gradient. Here: nothing."""
 
+    def views_in_data_units(self, module: nn.Module, inputs: Any) -> list[Tensor]:
+        """Hook for :meth:`sample_views`: what the module gets, a tensor for each view, in the units of the data.
+
+        Here: the inputs as they are.
+        """
+        return [inputs]
+
     # --- fit -----------------------------------------------------------------------------------------------------
 
     @with_callbacks
@@ -249,7 +272,8 @@ class TorchTransformer(Encoder):
         Parameters
         ----------
         X : array-like, DataFrame, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
-            The rows; a numpy.memmap or a Dataset may be larger than memory.
+            The rows; or, where the method takes images, an array, list, ImageFiles or Dataset of images (n_samples,
+            height, width, channels). A numpy.memmap, a Dataset and files may be larger than memory.
         y : None
             Not used.
 
@@ -285,7 +309,8 @@ class TorchTransformer(Encoder):
         Parameters
         ----------
         X : array-like, DataFrame, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
-            The rows.
+            The rows; or, where the method takes images, an array, list, ImageFiles or Dataset of images (n_samples,
+            height, width, channels).
         y : None
             Not used.
 
@@ -309,6 +334,30 @@ class TorchTransformer(Encoder):
                 net.partial_fit(data, epochs=1, task=self._task(data, net), draws_globally_too=_is_foreign(type(self)))
                 self._keep_results(data, resumed_from=None)
         return self
+
+    def sample_views(self, X: Any, *, random_state: int = 0) -> list[np.ndarray]:
+        """What the network is shown of some rows in training.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, height, width, channels)
+            Rows or images, a batch.
+        random_state : int, default=0
+            Decides the distortions.
+
+        Returns
+        -------
+        list of ndarray, each of the shape of X
+            One for each view; columns in their own units, pixels in [0, 1].
+        """
+        check_is_fitted(self)
+        data, net = self._read(X, reset=False), self.net_
+        device = torch.device(net.device)
+        index = torch.arange(len(data))
+        generator = torch.Generator(device).manual_seed(derive_seed(draw_seed(random_state)))
+        with torch.no_grad():
+            inputs, _ = self.make_views(data, net.module_)(Batch(data.take(index, device), None, index), generator)
+            return [view.float().cpu().numpy() for view in self.views_in_data_units(net.module_, inputs)]
 
     def _fit(self, X: Any) -> None:
         check_params(self)
@@ -383,11 +432,13 @@ class TorchTransformer(Encoder):
         """Batch size and epochs for these data, where the user gives none."""
         n = len(data)
         batch_size = self.batch_size or min(256, max(32, 2 ** int(math.log2(n / 8)) if n > 8 else 32))
-        weights = sum(p.numel() for p in module.parameters())
-        # 2 operations per weight forward, 4 backward
-        affordable = DEFAULT_WORK / (6 * max(1, weights) * n)
-        epochs = self.max_epochs or int(min(200, max(5, affordable)))
-        return batch_size, epochs
+        if self.max_epochs is not None:
+            return batch_size, self.max_epochs
+        cpu, generator = torch.device("cpu"), torch.Generator().manual_seed(0)
+        batch = next(self.batches(data, 2, cpu, generator))
+        inputs, _ = self.make_views(data, module)(batch, generator)
+        work = training_operations(module, inputs) / len(batch.index) * n
+        return batch_size, int(min(200, max(10, DEFAULT_WORK / max(1.0, work))))
 
     def _net_options(self, data: Source, module: nn.Module, seed: int) -> dict[str, Any]:
         batch_size, epochs = self._default_sizes(data, module)
@@ -530,8 +581,8 @@ class RandomEncoder(Encoder):
     n_components : int or None, default=None
         Number of features. None takes the default of the network.
     like : estimator or None, default=None
-        A network estimator of this package, whose network, layer and seed are taken. None is a multilayer perceptron on
-        centred and scaled rows, as :class:`AutoEncoderTransformer` has it.
+        A network estimator of this package, whose network, layer and seed are taken. None is the default network of
+        :class:`AutoEncoderTransformer`: a multilayer perceptron for tables, a convolutional network for images.
 
     Attributes
     ----------
@@ -540,7 +591,9 @@ class RandomEncoder(Encoder):
     n_features_out_ : int
         Number of features.
     n_features_in_ : int
-        Number of columns seen in ``fit``.
+        Number of columns seen in ``fit``, for tables.
+    image_shape_ : tuple of (int, int, int)
+        Height, width and channels of the images seen in ``fit``, for images.
 
     Examples
     --------
@@ -554,10 +607,17 @@ class RandomEncoder(Encoder):
     n_components: int | None = param(Integer(low=1), None, default=None)
     like: Any = param(Encoder, None, default=None)
 
+    @property
+    def _takes_images(self) -> bool:
+        return self.like is None or bool(self.like._takes_images)
+
     def make_module(self, data: Source) -> nn.Module:
-        (n_features,) = data.shape
-        widths = default_widths(n_features, self.n_components)
-        return nn.ModuleDict({"encoder": nn.Sequential(Standardize(*data.moments()), MLP(widths))})
+        """Hook: the default network."""
+        if len(data.shape) == 3:
+            return nn.ModuleDict({"encoder": make_encoder(data, None, self.n_components)[0]})
+        widths = default_widths(data.shape[0], self.n_components)
+        standardize = by_common_scale(*data.moments())
+        return nn.ModuleDict({"encoder": InputEncoder(nn.Identity(), standardize, MLPModule(widths))})
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Draw the network.
@@ -565,7 +625,7 @@ class RandomEncoder(Encoder):
         Parameters
         ----------
         X : array-like, DataFrame, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
-            The rows; their number of columns, mean and scale are taken.
+            The rows, or images (n_samples, height, width, channels); their shape, mean and scale are taken.
         y : None
             Not used.
 
@@ -593,5 +653,6 @@ class RandomEncoder(Encoder):
             device = resolve_device(self.device)
             module = source._build(data, seed)
             self.net_ = NeuralNet(module, nn.Identity, optimizer=_no_optimizer, device=str(device)).initialize()
+            self.net_.module = None  # module_ is the same; pickle would write it twice
             self._count_features(data)
         return self

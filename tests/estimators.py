@@ -1,10 +1,17 @@
-"""Every public estimator, with settings that make it quick."""
+"""Every public estimator, with settings that make it quick; image methods also as methods of folded rows."""
 
 import inspect
+import math
 from typing import Any
 
+import torch
+from sklearn.base import BaseEstimator
+from torch import Tensor
+
 import skrep
+from skrep.backbones import ConvNet
 from skrep.base import Encoder, TorchTransformer
+from skrep.data import Source, read_table
 
 ABSTRACT = {"TorchTransformer"}
 
@@ -19,13 +26,52 @@ def public_estimators() -> dict[str, type]:
     }
 
 
+class FoldedSource(Source):
+    """Rows of a table as square grey images of at least 8x8 pixels, padded with zeros."""
+
+    def __init__(self, rows: Source):
+        self.rows, self.n_samples, self.y = rows, len(rows), rows.y
+        side = max(8, math.isqrt(rows.shape[0] - 1) + 1)
+        self.shape = (side, side, 1)
+
+    def _fold(self, rows: Tensor) -> Tensor:
+        missing = math.prod(self.shape) - rows.shape[1]
+        return torch.nn.functional.pad(rows, (0, missing)).reshape(-1, *self.shape)
+
+    def take(self, index: Tensor, device: torch.device) -> Tensor:
+        return self._fold(self.rows.take(index, device))
+
+    def chunk(self, start: int, stop: int) -> Tensor:
+        return self._fold(self.rows.chunk(start, stop))
+
+    def subset(self, index: Tensor) -> Source:
+        return FoldedSource(self.rows.subset(index))
+
+
+def folded(cls: type) -> type:
+    """The class as a method of tables whose rows it sees as images: what scikit-learn's checks can be run on."""
+
+    def _read(self: Any, X: Any, *, reset: bool) -> Source:
+        return FoldedSource(read_table(self, X, reset=reset))
+
+    # the fields, and so __init__, are the class's own
+    return type(f"{cls.__name__}OnImages", (cls,), {"_read": _read, "__module__": __name__, "_chunk_rows": 64})
+
+
 def quick(cls: type, **options: Any) -> Any:
     """An instance that fits in a blink."""
     names = inspect.signature(cls).parameters
     settings = {"random_state": 0, "max_epochs": 2, "hidden": (8,), "n_components": 2} | options
+    if cls in IMAGES.values():
+        settings |= {"hidden": None} | ({} if "like" in names else {"backbone": ConvNet(2)})
     return cls(**{name: value for name, value in settings.items() if name in names})
 
 
 ESTIMATORS = public_estimators()
 NETWORKS = {name: cls for name, cls in ESTIMATORS.items() if issubclass(cls, Encoder)}
 TRAINED = {name: cls for name, cls in ESTIMATORS.items() if issubclass(cls, TorchTransformer)}
+TAKES_IMAGES = {name: cls for name, cls in NETWORKS.items() if cls()._takes_images}
+IMAGES = {f"{name}OnImages": folded(cls) for name, cls in TAKES_IMAGES.items()}
+for _name, _cls in IMAGES.items():
+    globals()[_name] = _cls  # where pickle looks for them
+assert all(issubclass(cls, BaseEstimator) for cls in IMAGES.values())

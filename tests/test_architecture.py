@@ -10,13 +10,14 @@ PACKAGE = Path(__file__).parents[1] / "skrep"
 # From the ground up; what shares a line does not import one another.
 FLOORS = [
     {"exceptions", "_version", "params"},
-    {"persistence"},
+    {"persistence", "datasets"},
     {"data"},
     {"views", "backbones", "objectives"},
     {"engine"},
     {"base"},
-    {"decomposition", "autoencoder"},
+    {"decomposition", "autoencoder", "contrastive"},
     {"evaluation"},
+    {"displays"},
     {"report"},
     {"__init__"},
     {"__main__"},

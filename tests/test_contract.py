@@ -23,22 +23,27 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skrep import AutoEncoderTransformer, PCAEncoder, RandomEncoder
+from skrep.data import AsImages, ImageFiles
 from skrep.exceptions import DivergedError
-from tests.estimators import ESTIMATORS, NETWORKS, TRAINED, quick
+from tests.estimators import ESTIMATORS, IMAGES, NETWORKS, TAKES_IMAGES, TRAINED, quick
 
-every = pytest.mark.parametrize("cls", ESTIMATORS.values(), ids=ESTIMATORS)
-every_network = pytest.mark.parametrize("cls", NETWORKS.values(), ids=NETWORKS)
+# image methods also as methods of tables that are folded into images
+every = pytest.mark.parametrize("cls", (ESTIMATORS | IMAGES).values(), ids=ESTIMATORS | IMAGES)
+every_network = pytest.mark.parametrize("cls", (NETWORKS | IMAGES).values(), ids=NETWORKS | IMAGES)
 every_trained = pytest.mark.parametrize("cls", TRAINED.values(), ids=TRAINED)
+every_of_tables = pytest.mark.parametrize("cls", NETWORKS.values(), ids=NETWORKS)
+every_public = pytest.mark.parametrize("cls", ESTIMATORS.values(), ids=ESTIMATORS)
+every_of_images = pytest.mark.parametrize("cls", TAKES_IMAGES.values(), ids=TAKES_IMAGES)
 
 
 # scikit-learn fits some of these on a single column, where n_components=2 would be a user's error for PCA
 @pytest.mark.filterwarnings("ignore::scipy.linalg.LinAlgWarning")  # PCA's precision, of degenerate data
-@parametrize_with_checks([quick(cls, n_components=1) for cls in ESTIMATORS.values()])
+@parametrize_with_checks([quick(cls, n_components=1) for cls in (ESTIMATORS | IMAGES).values()])
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
 
-@every
+@every_public
 def test_clone_and_parameters(cls):
     estimator = quick(cls)
     copied = clone(estimator)
@@ -152,7 +157,7 @@ def test_output_is_float32_of_the_named_width(cls, table):
     assert features.shape == (60, estimator.n_features_out_) == (60, 2)
 
 
-@every_network
+@every_of_tables
 @pytest.mark.parametrize(
     "kind", ["list", "float64", "int", "uint8", "fortran", "read-only", "memmap", "tensor", "frame", "big-endian"]
 )
@@ -222,7 +227,7 @@ BAD_TABLES = {
     "one row": (GOOD[:1], "1 sample"),
     "flat": (GOOD[0], "[Rr]eshape your data"),
     "three axes": (np.zeros((5, 4, 4)), "dim 3"),
-    "four axes": (np.zeros((5, 4, 4, 3)), "dim 4"),
+    "four axes": (np.zeros((5, 4, 4, 0)), "dim 4|without a pixel"),
     "complex": (GOOD * 1j, "[Cc]omplex"),
     "too large": (spoiled(1e300), "[Rr]escale"),
 }
@@ -283,7 +288,7 @@ def test_bad_dataset(cls, table):
         quick(cls).fit(table).transform(Rows(table[:, :5]))
 
 
-@every
+@every_public
 def test_unknown_parameter_values(cls):
     for name in inspect.signature(cls).parameters:
         if name in ("net_params", "copy"):
@@ -372,10 +377,160 @@ def test_hostile_input_exhaustive(cls, X):
     hostile(cls, X)
 
 
+# --- images ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def images():
+    """60 colour images of 9x10 pixels, uint8."""
+    rng = np.random.default_rng(0)
+    return (rng.random((60, 3, 4, 3)).repeat(3, axis=1).repeat(3, axis=2)[:, :, :10] * 255).astype(np.uint8)
+
+
+def small(cls, **options):
+    return quick(cls, hidden=None, **options)
+
+
+@every_of_images
+def test_images_in_and_features_out(cls, images):
+    encoder = small(cls).fit(images)
+    assert encoder.transform(images).shape == (60, 2)
+    assert encoder.image_shape_ == (9, 10, 3)
+    assert not hasattr(encoder, "n_features_in_")
+    assert list(encoder.get_feature_names_out()) == [f"{cls.__name__.lower()}{i}" for i in range(2)]
+    frame = small(cls).set_output(transform="pandas").fit_transform(images)
+    np.testing.assert_array_equal(frame.to_numpy(), encoder.transform(images))
+
+
+@every_of_images
+@pytest.mark.parametrize(
+    "kind", ["list", "memmap", "tensor", "dataset", "read-only", "float", "float64", "rows", "files"]
+)
+def test_kinds_of_images(cls, kind, images, tmp_path):
+    np.save(tmp_path / "images.npy", images)
+    frozen = images.copy()
+    frozen.flags.writeable = False
+    expected = small(cls).fit(images).transform(images)
+    if kind == "rows":
+        made = make_pipeline(AsImages((9, 10, 3)), small(cls)).set_output(transform="pandas")
+        np.testing.assert_array_equal(made.fit_transform(images.reshape(60, -1)).to_numpy(), expected)
+        return
+    if kind == "files":
+        Image = pytest.importorskip("PIL.Image")
+        for i, image in enumerate(images):
+            Image.fromarray(image).save(tmp_path / f"{i:02d}.png")
+    made = {
+        "list": lambda: list(images),
+        "memmap": lambda: np.load(tmp_path / "images.npy", mmap_mode="r"),
+        "tensor": lambda: torch.from_numpy(images),
+        "dataset": lambda: Rows(images),
+        "read-only": lambda: frozen,
+        "float": lambda: images.astype(np.float32) / 255,
+        "float64": lambda: images.astype(np.float64) / 255,
+        "files": lambda: ImageFiles(tmp_path),
+    }[kind]()
+    features = small(cls).fit(made).transform(made)
+    if kind in ("float", "float64"):  # the division rounds
+        np.testing.assert_allclose(features, expected, atol=0.03)
+    else:
+        np.testing.assert_array_equal(features, expected)
+
+
+SOME = np.random.default_rng(0).random((12, 8, 8, 1)).astype(np.float32)
+CHANNELS_FIRST = r"channels first.*transpose\(0, 2, 3, 1\)"
+BAD_IMAGES = {
+    "channels first": (np.zeros((12, 3, 32, 32)), CHANNELS_FIRST),
+    "channels-first tensor": (torch.zeros(12, 3, 32, 32), CHANNELS_FIRST),
+    "channels-first dataset": ([np.zeros((3, 32, 32))] * 12, CHANNELS_FIRST),
+    "too small": (np.zeros((12, 3, 3, 1)), r"at least 4x4 pixels; got 3x3"),
+    "no pixel": (np.zeros((12, 0, 8, 1)), "without a pixel"),
+    "one image": (SOME[:1], "1 sample"),
+    "no image": (SOME[:0], "0 sample"),
+    "mixed sizes": ([np.zeros((8, 8, 1)), np.zeros((8, 9, 1))], r"image 1 .*\(8, 9, 1\).*one size"),
+    "NaN": (np.where(np.arange(12)[:, None, None, None] == 7, np.nan, SOME), "NaN or infinity in image 7"),
+    "too large": (SOME.astype(np.float64) * 1e39, "too large"),
+    "text": (np.full((12, 8, 8, 1), "a"), "dtype"),
+    "no channel axis": (SOME[..., 0], r"add the channel axis"),
+}
+
+
+@every_of_images
+@pytest.mark.parametrize("case", BAD_IMAGES)
+def test_bad_images(cls, case):
+    X, message = BAD_IMAGES[case]
+    estimator = small(cls)
+    with pytest.raises((ValueError, TypeError), match=message):
+        estimator.fit(X)
+    assert not [name for name in vars(estimator) if name.endswith("_")], "a failed fit left something behind"
+    estimator.fit(SOME)
+    expected = estimator.transform(SOME)
+    with pytest.raises((ValueError, TypeError)):
+        estimator.fit(X)
+    if case != "one image":
+        with pytest.raises((ValueError, TypeError)):
+            estimator.transform(X)
+    np.testing.assert_array_equal(estimator.transform(SOME), expected)
+
+
+@every_of_images
+def test_images_and_tables_are_not_mixed_up(cls, images):
+    rows = images.reshape(60, -1)
+    with pytest.raises(ValueError, match=r"fitted on images of shape \(9, 10, 3\).*AsImages"):
+        small(cls).fit(images).transform(rows)
+    with pytest.raises(ValueError, match=r"fitted on a table of 270 features and got images"):
+        small(cls).fit(rows).transform(images)
+    with pytest.raises(ValueError, match=r"images of shape \(9, 9, 3\).*expecting \(9, 10, 3\)"):
+        small(cls).fit(images).transform(images[:, :, :9])
+    again = small(cls).fit(images).fit(rows)
+    assert (again.n_features_in_, hasattr(again, "image_shape_")) == (270, False)
+
+
+def hostile_images():
+    shapes = hnp.array_shapes(min_dims=4, max_dims=4, min_side=0, max_side=9)
+    floats = hnp.arrays(np.float32, shapes, elements=st.floats(width=32), fill=st.nothing())
+    scaled = st.tuples(
+        hnp.arrays(np.float64, shapes, elements=st.floats(-1, 1)),
+        st.sampled_from([1e-300, 1e-30, 1.0, 1e18, 1e37, 1e38, 1e200]),
+    ).map(lambda pair: pair[0] * pair[1])
+    whole = hnp.arrays(st.sampled_from([np.uint8, np.int64, np.bool_]), shapes)
+    other = hnp.arrays(st.sampled_from([np.complex64, np.dtype("U2"), np.dtype("M8[s]"), np.dtype(object)]), shapes)
+    return st.one_of(floats, scaled, whole, other)
+
+
+def hostile_to_images(cls, X):
+    fitted = small(cls, n_components=1).fit(SOME)
+    expected = fitted.transform(SOME)
+    for estimator in (small(cls, n_components=1), fitted):
+        try:
+            features = estimator.fit(X).transform(X)
+        except (ValueError, TypeError, DivergedError) as error:
+            assert len(str(error)) > 15  # noqa: PT017
+            if estimator is fitted:
+                np.testing.assert_array_equal(fitted.transform(SOME), expected)
+        else:
+            assert features.shape == (len(X), 1)
+            assert np.isfinite(features).all()
+
+
+@every_of_images
+@given(X=hostile_images())
+@settings(suppress_health_check=list(HealthCheck))
+def test_hostile_images(cls, X):
+    hostile_to_images(cls, X)
+
+
+@pytest.mark.exhaustive
+@every_of_images
+@given(X=hostile_images())
+@settings(suppress_health_check=list(HealthCheck), max_examples=400)
+def test_hostile_images_exhaustive(cls, X):
+    hostile_to_images(cls, X)
+
+
 # --- help ------------------------------------------------------------------------------------------------------------
 
 
-@every
+@every_public
 def test_help_is_complete(cls):
     doc = NumpyDocString(inspect.getdoc(cls))
     documented = [entry.name for entry in doc["Parameters"]]
@@ -389,19 +544,22 @@ def test_help_is_complete(cls):
     attributes = {name for name in vars(fitted) if name.endswith("_") and not name.startswith("_")}
     described = {entry.name for entry in doc["Attributes"]}
     assert attributes - described <= {"feature_names_in_", "n_samples_", "like_"}
+    if cls in TAKES_IMAGES.values():
+        fitted_on_images = quick(cls, hidden=None).fit(np.random.default_rng(0).random((4, 8, 8, 1)))
+        attributes |= {name for name in vars(fitted_on_images) if name.endswith("_") and not name.startswith("_")}
     assert described <= attributes | {"noise_variance_"}
     assert doc["Examples"]
     assert doc["Summary"]
 
 
-@every
+@every_public
 def test_public_methods_are_documented(cls):
     for name, method in inspect.getmembers(cls, inspect.isfunction):
         if not name.startswith("_"):
             assert inspect.getdoc(method), f"{cls.__name__}.{name} has no docstring"
 
 
-@every
+@every_public
 def test_repr_html(cls, table):
     estimator = make_pipeline(quick(cls)).fit(table)
     assert cls.__name__ in estimator._repr_html_()

@@ -6,11 +6,21 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from skrep.backbones import ACTIVATIONS, MLP, Standardize, TiedLinear, default_widths
+from skrep.backbones import (
+    ACTIVATIONS,
+    ConvDecoder,
+    InputEncoder,
+    MLPModule,
+    TiedLinear,
+    by_common_scale,
+    default_widths,
+    make_encoder,
+)
 from skrep.base import TorchTransformer, Views
 from skrep.data import ArraySource, Batch, Source
 from skrep.engine import encode
@@ -22,62 +32,61 @@ __all__ = ["AutoEncoderTransformer"]
 
 
 class AutoEncoder(nn.Module):
-    """An encoder from rows to codes, and a decoder back to scaled rows (or to logits)."""
+    """An encoder to codes, and a decoder back to standardised rows or images (or to logits of scaled ones)."""
 
-    def __init__(self, standardize: Standardize, widths: Sequence[int], activation: str, tied: bool, bernoulli: bool):
+    def __init__(self, encoder: InputEncoder, decoder: nn.Module, bernoulli: bool):
         super().__init__()
-        mlp = MLP(widths, activation)
-        self.encoder = nn.Sequential(standardize, mlp)  # (batch, n_features) -> (batch, n_components)
-        self.decoder: nn.Module = MLP(widths[::-1], activation)  # (batch, n_components) -> (batch, n_features)
-        if tied:
-            layers: list[nn.Module] = []
-            for linear in reversed(mlp.linears):
-                layers += [TiedLinear(linear), ACTIVATIONS[activation]()]
-            self.decoder = nn.Sequential(*layers[:-1])
-        self.bernoulli = bernoulli
+        self.encoder, self.decoder, self.bernoulli = encoder, decoder, bernoulli
 
     def extra_repr(self) -> str:
         return f"bernoulli={self.bernoulli}"
 
     def forward(self, x: Tensor) -> Tensor:
-        rows: Tensor = self.decoder(self.encoder(x))
-        return rows
+        rebuilt: Tensor = self.decoder(self.encoder.backbone(x))  # standardised in, standardised (or logits) out
+        return rebuilt
 
     def decode(self, code: Tensor) -> Tensor:
-        """From codes to rows in the units of the data."""
-        rows: Tensor = self.decoder(code)
-        standardize: Any = self.encoder[0]
-        scaled: Tensor = rows.sigmoid() if self.bernoulli else standardize.inverse(rows)
-        return scaled
+        """From codes to rows or images in the units of the data."""
+        encoder: Any = self.encoder
+        decoded: Tensor = self.decoder(code)
+        rebuilt: Tensor = encoder.scale.inverse(
+            decoded.sigmoid() if self.bernoulli else encoder.standardize.inverse(decoded)
+        )
+        return rebuilt
 
 
 @params
 class AutoEncoderTransformer(TorchTransformer):
-    """A multilayer perceptron that compresses each row to a code and rebuilds the row from it.
+    """A network that compresses each row or image to a code and rebuilds it from there.
 
     It is a denoising autoencoder (Vincent et al. 2010): in training it sees a corrupted row and rebuilds the clean one,
     for which it must learn how columns hang together. With ``noise=0`` it is the plain one; without hidden layers
     either, its code spans the subspace of the first principal components (Baldi & Hornik 1989).
 
-    Columns are centred, and all divided by one common scale, inside the network; columns in different units are better
-    standardised one by one beforehand, as for PCA.
+    Tables pass through a multilayer perceptron, images through convolutions. Columns are centred, and all divided by
+    one common scale, inside the network; columns in different units are better standardised one by one beforehand, as
+    for PCA. Images are scaled to [0, 1] and standardised channel by channel.
 
     Parameters
     ----------
     n_components : int or None, default=None
-        Width of the code: the number of features. None takes half of the columns, 2 to 64.
+        Width of the code: the number of features. None takes half of the columns, 2 to 64, or 64 for images.
     hidden : sequence of int or None, default=None
-        Units of the encoder's hidden layers, the decoder's mirrored. ``()`` is a linear autoencoder; None takes two
-        layers of up to 512 and 256 units.
+        For tables: units of the encoder's hidden layers, the decoder's mirrored. ``()`` is a linear autoencoder; None
+        takes two layers of up to 512 and 256 units.
     activation : {"gelu", "relu", "sigmoid", "silu", "tanh"}, default="gelu"
-        Between layers; the code itself is linear.
+        For tables: between layers; the code itself is linear.
+    backbone : ConvNet, ResNet, torch.nn.Module or None, default=None
+        For images: the encoder, from :mod:`skrep.backbones`. None takes a small convolutional network. The decoder is
+        always a small convolutional network.
     noise : float, GaussianNoise or MaskingNoise, default=0.5
         Corruption of the input in training. A number is the standard deviation of Gaussian noise in units of the data's
         own. Noise makes better features, no noise (0) the better compression.
     tied : bool, default=False
-        Whether the decoder's weights are the encoder's, transposed.
+        For tables: whether the decoder's weights are the encoder's, transposed.
     loss : {"mse", "bernoulli"}, default="mse"
-        "mse" is the squared error; "bernoulli" the cross-entropy of values in [0, 1], such as pixels or binary columns.
+        "mse" is the squared error; "bernoulli" the cross-entropy of values in [0, 1], such as binary columns or the
+        pixels of images.
 
     Attributes
     ----------
@@ -85,7 +94,7 @@ class AutoEncoderTransformer(TorchTransformer):
         The trained network, ``net_.module_``, with ``encoder`` and ``decoder``.
     history_ : list of dict
         One for each epoch: "epoch", "train_loss", "lr", and "valid_loss" with `validation_fraction`. With "mse" the
-        loss is the part of the data's variance that is not rebuilt; with "bernoulli" it is nats per column.
+        loss is the part of the data's variance that is not rebuilt; with "bernoulli" it is nats per column or pixel.
     n_epochs_ : int
         Number of epochs trained.
     resumed_from_ : tuple of (int, int) or None
@@ -93,7 +102,9 @@ class AutoEncoderTransformer(TorchTransformer):
     n_features_out_ : int
         Number of features.
     n_features_in_ : int
-        Number of columns seen in ``fit``.
+        Number of columns seen in ``fit``, for tables.
+    image_shape_ : tuple of (int, int, int)
+        Height, width and channels of the images seen in ``fit``, for images.
 
     See Also
     --------
@@ -115,43 +126,66 @@ class AutoEncoderTransformer(TorchTransformer):
     n_components: int | None = param(Integer(low=1), None, default=None)
     hidden: Sequence[int] | None = param(SequenceOf(Integer(low=1)), None, default=None)
     activation: str = param(*ACTIVATIONS, default="gelu")
+    backbone: Any = param(BaseEstimator, nn.Module, None, default=None)
     noise: Any = param(Real(low=0), GaussianNoise, MaskingNoise, default=0.5)
     tied: bool = param(bool, default=False)
     loss: str = param("mse", "bernoulli", default="mse")
 
+    @property
+    def _takes_images(self) -> bool:
+        return True
+
     def make_module(self, data: Source) -> nn.Module:
         """Hook: encoder and decoder."""
-        if self.loss == "bernoulli":
-            self._require_unit_interval(data)
+        bernoulli = self.loss == "bernoulli"
+        if len(data.shape) == 3:
+            self._refuse("images", hidden=None, activation="gelu", tied=False)
+            encoder, width = make_encoder(data, self.backbone, self.n_components or 64)
+            return AutoEncoder(encoder, ConvDecoder(width, data.shape), bernoulli)
+        self._refuse("tables", backbone=None)
+        if bernoulli:
+            _require_unit_interval(data)
         widths = default_widths(data.shape[0], self.n_components, self.hidden)
-        return AutoEncoder(Standardize(*data.moments()), widths, self.activation, self.tied, self.loss == "bernoulli")
+        mlp = MLPModule(widths, self.activation)
+        decoder: nn.Module = MLPModule(widths[::-1], self.activation)  # (batch, n_components) -> (batch, n_features)
+        if self.tied:
+            layers: list[nn.Module] = []
+            for linear in reversed(mlp.linears):
+                layers += [TiedLinear(linear), ACTIVATIONS[self.activation]()]
+            decoder = nn.Sequential(*layers[:-1])
+        return AutoEncoder(InputEncoder(Units(), by_common_scale(*data.moments()), mlp), decoder, bernoulli)
+
+    def _refuse(self, kind: str, **defaults: Any) -> None:
+        """An error for parameters that these data have no use for."""
+        for name, default in defaults.items():
+            if getattr(self, name) != default:
+                raise ValueError(
+                    f"{type(self).__name__}({name}={getattr(self, name)!r}) has no meaning for {kind}; leave {name} at "
+                    f"{default!r}."
+                )
 
     def make_views(self, data: Source, module: nn.Module) -> Views:
         """Hook: the row, corrupted, and what it should become."""
-        standardize: Any = module.encoder[0]  # type: ignore[index]
+        encoder: Any = module.encoder
         noise = GaussianNoise(self.noise) if isinstance(self.noise, numbers.Real) else self.noise
         check_params(noise)
         corrupts = not (isinstance(noise, GaussianNoise) and noise.sd == 0)
 
         def views(batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-            scaled = standardize(batch.x)  # (batch, n_features)
-            inputs = standardize.inverse(noise(scaled, generator)) if corrupts else batch.x
-            return inputs, batch.x if self.loss == "bernoulli" else scaled
+            scaled = encoder.scale(batch.x)
+            clean = encoder.standardize(scaled)  # (batch, n_features) or (batch, channels, height, width)
+            return noise(clean, generator) if corrupts else clean, scaled if self.loss == "bernoulli" else clean
 
         return views
+
+    def views_in_data_units(self, module: nn.Module, inputs: Tensor) -> list[Tensor]:
+        """Hook: the corrupted rows."""
+        encoder: Any = module.encoder
+        return [encoder.show(encoder.standardize.inverse(inputs))]
 
     def objective(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Hook: the reconstruction error."""
         return bernoulli_cross_entropy(outputs, target) if self.loss == "bernoulli" else squared_error(outputs, target)
-
-    def _require_unit_interval(self, data: Source) -> None:
-        low = min(float(chunk.min()) for chunk in data.chunks())
-        high = max(float(chunk.max()) for chunk in data.chunks())
-        if low < 0 or high > 1:
-            raise ValueError(
-                f"loss='bernoulli' needs values in [0, 1]; X goes from {low:.4g} to {high:.4g}. "
-                "Rescale it (sklearn.preprocessing.MinMaxScaler), or use loss='mse'."
-            )
 
     def inverse_transform(self, X: Any) -> np.ndarray:
         """Rows rebuilt from features.
@@ -163,7 +197,7 @@ class AutoEncoderTransformer(TorchTransformer):
 
         Returns
         -------
-        ndarray of shape (n_samples, n_features), float32
+        ndarray of shape (n_samples, n_features) or (n_samples, height, width, channels), float32
             In the units of the data.
         """
         check_is_fitted(self)
@@ -182,25 +216,25 @@ class AutoEncoderTransformer(TorchTransformer):
         Parameters
         ----------
         X : array-like, DataFrame, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
-            Rows.
+            Rows, or images (n_samples, height, width, channels).
         y : None
             Not used.
 
         Returns
         -------
         float
-            Minus the mean over rows of the error summed over columns: the squared error in the units of the data, or
-            the cross-entropy in nats for ``loss="bernoulli"``.
+            Minus the mean over rows of the error summed over columns or pixels: the squared error in the units of the
+            data, or the cross-entropy in nats for ``loss="bernoulli"``.
         """
         return -float(np.mean(self.reconstruction_error(X)))
 
     def reconstruction_error(self, X: Any) -> np.ndarray:
-        """How badly each row is rebuilt, summed over its columns; large for rows unlike the training data.
+        """How badly each row is rebuilt, summed over its columns or pixels; large for rows unlike the training data.
 
         Parameters
         ----------
         X : array-like, DataFrame, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
-            Rows.
+            Rows, or images (n_samples, height, width, channels).
 
         Returns
         -------
@@ -208,18 +242,34 @@ class AutoEncoderTransformer(TorchTransformer):
             Squared error in the units of the data, or cross-entropy in nats for ``loss="bernoulli"``.
         """
         rebuilt = self.inverse_transform(self.transform(X))
-        errors, start = [], 0
+        encoder, errors, start = self.net_.module_.encoder, [], 0
         for chunk in self._read(X, reset=False).chunks():
-            x = chunk.double()
-            p = torch.from_numpy(rebuilt[start : start + len(x)]).double()
+            x, p = chunk, torch.from_numpy(rebuilt[start : start + len(chunk)])
             if self.net_.module_.bernoulli:
+                x, p = (encoder.scale(part.to(self.net_.device)).cpu().double() for part in (x.float(), p))
                 p = p.clamp(1e-7, 1 - 1e-7)
                 error = -(x * p.log() + (1 - x) * (1 - p).log())
             else:
-                error = (x - p).square()
-            errors.append(error.sum(1).numpy())
-            start += len(x)
+                error = (x.double() - p.double()).square()
+            errors.append(error.flatten(1).sum(1).numpy())  # (batch, ...) -> (batch,)
+            start += len(chunk)
         return np.concatenate(errors)
+
+
+class Units(nn.Identity):
+    """Rows of a table are viewed in their own units."""
+
+    def inverse(self, rows: Tensor) -> Tensor:
+        return rows
+
+
+def _require_unit_interval(data: Source) -> None:
+    low, high = data.range()
+    if low < 0 or high > 1:
+        raise ValueError(
+            f"loss='bernoulli' needs values in [0, 1]; X goes from {low:.4g} to {high:.4g}. "
+            "Rescale it (sklearn.preprocessing.MinMaxScaler), or use loss='mse'."
+        )
 
 
 class _Decoder(nn.Module):

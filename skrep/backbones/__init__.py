@@ -1,6 +1,28 @@
 """Networks that turn a batch into features."""
 
-from skrep.backbones.layers import Linear, Standardize, TiedLinear
-from skrep.backbones.mlp import ACTIVATIONS, MLP, default_widths
+from skrep.backbones.convnet import ConvDecoder, ConvNet, ConvNetModule
+from skrep.backbones.encoder import InputEncoder, make_encoder
+from skrep.backbones.layers import Linear, Pixels, Standardize, TiedLinear, by_channel, by_column, by_common_scale
+from skrep.backbones.mlp import ACTIVATIONS, MLP, MLPModule, default_widths
+from skrep.backbones.resnet import ResNet, ResNetModule
 
-__all__ = ["ACTIVATIONS", "MLP", "Linear", "Standardize", "TiedLinear", "default_widths"]
+__all__ = [
+    "ACTIVATIONS",
+    "MLP",
+    "ConvDecoder",
+    "ConvNet",
+    "ConvNetModule",
+    "InputEncoder",
+    "Linear",
+    "MLPModule",
+    "Pixels",
+    "ResNet",
+    "ResNetModule",
+    "Standardize",
+    "TiedLinear",
+    "by_channel",
+    "by_column",
+    "by_common_scale",
+    "default_widths",
+    "make_encoder",
+]

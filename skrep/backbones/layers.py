@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["Linear", "Standardize", "TiedLinear"]
+__all__ = ["Linear", "Pixels", "Standardize", "TiedLinear", "by_channel", "by_column", "by_common_scale"]
 
 
 class Linear(nn.Linear):
@@ -22,6 +22,39 @@ class Linear(nn.Linear):
 
 
 class Standardize(nn.Module):
+    """Subtract a mean and divide by a scale, both of which broadcast over a batch.
+
+    :func:`by_common_scale`, :func:`by_column` and :func:`by_channel` make one from data.
+
+    Parameters
+    ----------
+    mean, scale : torch.Tensor
+        Of the training rows.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, mean: Tensor, scale: Tensor):
+        super().__init__()
+        self.register_buffer("mean", mean.float())
+        self.register_buffer("scale", scale.float())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - self.mean) / self.scale  # (batch, ...)
+
+    def inverse(self, z: Tensor) -> Tensor:
+        """From units of the network back to units of the data."""
+        return torch.addcmul(self.mean, z, self.scale)
+
+
+def _unless_constant(scale: Tensor, size: Tensor) -> Tensor:
+    """One where the spread is rounding error of numbers of that size, not signal."""
+    limits = torch.finfo(torch.float32)
+    return torch.where(scale > torch.clamp(size * limits.eps, min=limits.tiny), scale, 1.0)
+
+
+def by_common_scale(mean: Tensor, variance: Tensor) -> Standardize:
     """Centre each column and divide all of them by one number, the root mean square of their standard deviations.
 
     One common scale keeps the geometry of the data, and with it the subspace that PCA would find, while the network
@@ -32,26 +65,58 @@ class Standardize(nn.Module):
     mean, variance : torch.Tensor of shape (n_features,)
         Of the training rows, float64.
     """
+    return Standardize(mean, _unless_constant(variance.mean().sqrt(), mean.abs().max()))  # the scale is 0-d
 
-    mean: Tensor
-    scale: Tensor
 
-    def __init__(self, mean: Tensor, variance: Tensor):
+def by_column(mean: Tensor, variance: Tensor) -> Standardize:
+    """Centre each column and divide it by its own standard deviation; constant columns are only centred.
+
+    Parameters
+    ----------
+    mean, variance : torch.Tensor of shape (n_features,)
+        Of the training rows, float64.
+    """
+    return Standardize(mean, _unless_constant(variance.sqrt(), mean.abs()))
+
+
+def by_channel(mean: Tensor, variance: Tensor) -> Standardize:
+    """Centre each channel and divide it by its standard deviation; for images (batch, channels, height, width).
+
+    Parameters
+    ----------
+    mean, variance : torch.Tensor of shape (height, width, channels)
+        Of the training images, values in [0, 1], float64.
+    """
+    channel_mean = mean.mean((0, 1))  # (channels,)
+    channel_variance = (variance + mean.square()).mean((0, 1)) - channel_mean.square()
+    scale = _unless_constant(channel_variance.clamp(min=0).sqrt(), 1e2 * channel_mean.abs())
+    return Standardize(channel_mean[:, None, None], scale[:, None, None])  # (channels, 1, 1)
+
+
+class Pixels(nn.Module):
+    """From images as users have them to images as views have them: values in [0, 1], channels second.
+
+    Parameters
+    ----------
+    low, high : float
+        The values that become 0 and 1.
+    """
+
+    low: Tensor
+    span: Tensor
+
+    def __init__(self, low: float, high: float):
         super().__init__()
-        scale = variance.mean().sqrt()  # a 0-d tensor
-        # below this the spread is rounding error of the mean, not signal
-        limits = torch.finfo(torch.float32)
-        if not float(scale) > max(float(mean.abs().max()) * limits.eps, limits.tiny):
-            scale = torch.ones_like(scale)
-        self.register_buffer("mean", mean.float())
-        self.register_buffer("scale", scale.float())
+        self.register_buffer("low", torch.tensor(low))
+        self.register_buffer("span", torch.tensor(high - low if high > low else 1.0))
 
     def forward(self, x: Tensor) -> Tensor:
-        return (x - self.mean) / self.scale  # (batch, n_features)
+        # (batch, height, width, channels) -> (batch, channels, height, width), in the layout convolutions are fast in
+        return ((x - self.low) / self.span).permute(0, 3, 1, 2)
 
-    def inverse(self, z: Tensor) -> Tensor:
-        """From units of the network back to units of the data."""
-        return torch.addcmul(self.mean, z, self.scale)
+    def inverse(self, images: Tensor) -> Tensor:
+        """Back to units of the data: (batch, channels, height, width) -> (batch, height, width, channels)."""
+        return torch.addcmul(self.low, images.permute(0, 2, 3, 1), self.span)
 
 
 class TiedLinear(nn.Module):

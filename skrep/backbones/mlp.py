@@ -3,11 +3,13 @@
 import itertools
 from collections.abc import Sequence
 
+from sklearn.base import BaseEstimator
 from torch import nn
 
 from skrep.backbones.layers import Linear
+from skrep.params import Integer, SequenceOf, check_params, param, params
 
-__all__ = ["ACTIVATIONS", "MLP", "default_widths"]
+__all__ = ["ACTIVATIONS", "MLP", "MLPModule", "default_widths"]
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "gelu": nn.GELU,
@@ -18,7 +20,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 }
 
 
-class MLP(nn.Sequential):
+class MLPModule(nn.Sequential):
     """Linear layers, (batch, widths[0]) -> (batch, widths[-1]), with an activation between them.
 
     Weights are drawn so that a unit-variance input keeps about unit variance from layer to layer (He et al. 2015 for
@@ -69,3 +71,44 @@ def default_widths(n_features: int, n_components: int | None, hidden: Sequence[i
     if hidden is None:
         hidden = [min(512, max(64, 8 * n_features)), min(256, max(32, 4 * n_features))]
     return [n_features, *hidden, n_components]
+
+
+@params
+class MLP(BaseEstimator):
+    """A multilayer perceptron, for tables.
+
+    Parameters
+    ----------
+    hidden : sequence of int or None, default=None
+        Units of the hidden layers. None takes two, of 512 and 256 units or, for narrow tables, fewer.
+    activation : {"gelu", "relu", "sigmoid", "silu", "tanh"}, default="gelu"
+        Between layers; the output is linear.
+
+    Examples
+    --------
+    >>> from skrep.backbones import MLP
+    >>> MLP((32,)).build((10,), 4)
+    MLPModule(
+      (0): Linear(in_features=10, out_features=32, bias=True)
+      (1): GELU(approximate='none')
+      (2): Linear(in_features=32, out_features=4, bias=True)
+    )
+    """
+
+    hidden: Sequence[int] | None = param(SequenceOf(Integer(low=1)), None, default=None)
+    activation: str = param(*ACTIVATIONS, default="gelu")
+
+    def build(self, shape: tuple[int, ...], n_components: int | None) -> nn.Module:
+        """The network for rows of this shape.
+
+        Parameters
+        ----------
+        shape : tuple of (int,)
+            Number of columns.
+        n_components : int or None
+            Width of the output; None takes half of the columns, 2 to 64.
+        """
+        check_params(self)
+        if len(shape) != 1:
+            raise ValueError(f"backbone=MLP(...) takes tables; the data are images of shape {shape}. Use ConvNet().")
+        return MLPModule(default_widths(shape[0], n_components, self.hidden), self.activation)

@@ -1,7 +1,20 @@
 """Input of every kind, read in batches: validated once, converted as late as possible."""
 
+from skrep.data.as_images import AsImages
 from skrep.data.batches import Batch, ordered_batches, shuffled_batches
+from skrep.data.files import ImageFiles
 from skrep.data.sources import ArraySource, DatasetSource, Source
-from skrep.data.validation import read_table
+from skrep.data.validation import read_rows, read_table
 
-__all__ = ["ArraySource", "Batch", "DatasetSource", "Source", "ordered_batches", "read_table", "shuffled_batches"]
+__all__ = [
+    "ArraySource",
+    "AsImages",
+    "Batch",
+    "DatasetSource",
+    "ImageFiles",
+    "Source",
+    "ordered_batches",
+    "read_rows",
+    "read_table",
+    "shuffled_batches",
+]

@@ -21,17 +21,18 @@ class Batch:
     index: Tensor
 
 
-def _batches(data: Source, order: Tensor, batch_size: int, device: torch.device) -> Iterator[Batch]:
-    # as even as can be: no small, noisy batch at the end of each epoch, and none of a single row
-    for index in order.tensor_split(max(1, math.ceil(len(order) / batch_size))):
+def _batches(data: Source, order: Tensor, batch_size: int, device: torch.device, at_least: int = 1) -> Iterator[Batch]:
+    # as even as can be: no small, noisy batch at the end of each epoch
+    n_batches = min(math.ceil(len(order) / batch_size), len(order) // at_least)
+    for index in order.tensor_split(max(1, n_batches)):
         yield Batch(data.take(index, device), None if data.y is None else data.y[index].to(device), index)
 
 
 def shuffled_batches(
-    data: Source, batch_size: int, device: torch.device, generator: torch.Generator
+    data: Source, batch_size: int, device: torch.device, generator: torch.Generator, *, at_least: int = 1
 ) -> Iterator[Batch]:
-    """One epoch of the rows in random order, in batches of at most `batch_size`."""
-    return _batches(data, torch.randperm(len(data), generator=generator), batch_size, device)
+    """One epoch of the rows in random order, in batches of at most `batch_size` and of `at_least` rows."""
+    return _batches(data, torch.randperm(len(data), generator=generator), batch_size, device, at_least)
 
 
 def ordered_batches(data: Source, batch_size: int, device: torch.device) -> Iterator[Batch]:

@@ -35,6 +35,7 @@ class Source(ABC):
     shape: tuple[int, ...]
     y: Tensor | None = None
     _moments: tuple[Tensor, Tensor] | None = None
+    _range: tuple[float, float] | None = None
 
     @abstractmethod
     def take(self, index: Tensor, device: torch.device) -> Tensor:
@@ -56,6 +57,19 @@ class Source(ABC):
         rows = rows or max(1, CHUNK_BYTES // (8 * max(1, int(np.prod(self.shape)))))
         for start in range(0, self.n_samples, rows):
             yield self.chunk(start, min(start + rows, self.n_samples))
+
+    def range(self) -> tuple[float, float]:
+        """Smallest and largest value."""
+        if self._range is None:
+            low, high = zip(*((float(chunk.min()), float(chunk.max())) for chunk in self.chunks()), strict=True)
+            self._range = min(low), max(high)
+        return self._range
+
+    def sample(self, most: int) -> "Source":
+        """At most this many rows, evenly spaced."""
+        if len(self) <= most:
+            return self
+        return self.subset(torch.linspace(0, len(self) - 1, most, dtype=torch.float64).long())
 
     def moments(self) -> tuple[Tensor, Tensor]:
         """Mean and variance (divided by n) over the rows, each of `shape`, float64, in one pass.
@@ -152,7 +166,7 @@ class DatasetSource(Source):
                     "Every item must have the same shape."
                 )
         batch = torch.stack(rows)
-        if not bool(torch.isfinite(batch.to(torch.float32)).all()):
+        if batch.is_floating_point() and not bool(torch.isfinite(batch.to(torch.float32)).all()):
             bad = positions[int(torch.isfinite(batch.to(torch.float32)).flatten(1).all(1).logical_not().nonzero()[0])]
             raise ValueError(
                 f"item {bad} of the Dataset contains NaN, infinity or a value too large for float32. Clean, "

@@ -1,5 +1,6 @@
 """What a user passes as X, checked once and turned into a :class:`~skrep.data.Source`."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -8,9 +9,149 @@ from sklearn.utils.validation import validate_data
 
 from skrep.data.sources import ArraySource, DatasetSource, Source, is_memory_mapped
 
-__all__ = ["read_table"]
+__all__ = ["read_rows", "read_table"]
 
 LARGEST = float(np.finfo(np.float32).max)
+
+# A last axis of more than this many channels, with this few on the second, is a channels-first array.
+MAX_CHANNELS = 4
+
+
+def read_rows(estimator: Any, X: Any, *, reset: bool) -> Source:
+    """Validate a table or a set of images and return it as a source.
+
+    Images have four axes (n_samples, height, width, channels); everything else is read as a table.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its ``image_shape_``, or ``n_features_in_`` and ``feature_names_in_``, are set (`reset`) or held against `X`.
+    X : array-like, torch.Tensor, ImageFiles or torch.utils.data.Dataset
+        Numbers, finite, within float32's range.
+    reset : bool
+        True in ``fit``: at least two rows are then needed.
+
+    Returns
+    -------
+    Source
+
+    Raises
+    ------
+    ValueError, TypeError
+        One message with what was got, what was expected and the fix.
+    """
+    X, are_images = _look_for_images(X)
+    if not reset and are_images != hasattr(estimator, "image_shape_"):
+        name = type(estimator).__name__
+        if are_images:
+            raise ValueError(
+                f"{name} was fitted on a table of {estimator.n_features_in_} features and got images of shape "
+                f"{_shape_of(X)}. Pass rows, or fit on images."
+            )
+        raise ValueError(
+            f"{name} was fitted on images of shape {estimator.image_shape_} (height, width, channels) and got X of "
+            f"shape {_shape_of(X)}. Pass images (n_samples, height, width, channels); skrep.data.AsImages folds rows "
+            "of pixels."
+        )
+    if are_images:
+        return _read_images(estimator, X, reset=reset)
+    source = read_table(estimator, X, reset=reset)
+    if reset:
+        estimator.__dict__.pop("image_shape_", None)
+    return source
+
+
+def _shape_of(X: Any) -> tuple[int, ...]:
+    rows: Any = X
+    if isinstance(X, torch.utils.data.Dataset):
+        return (len(rows), *np.shape(_first(rows)))
+    return tuple(np.shape(rows))
+
+
+def _first(dataset: Any) -> Any:
+    item = dataset[0]
+    return item[0] if isinstance(item, (tuple, list)) else item
+
+
+def _look_for_images(X: Any) -> tuple[Any, bool]:
+    """X, stacked if it is a list of images, and whether it is read as images."""
+    if isinstance(X, torch.utils.data.Dataset):
+        sized = hasattr(X, "__len__") and hasattr(X, "__getitem__") and len(X) > 0
+        return X, sized and np.ndim(_first(X)) == 3
+    if isinstance(X, (list, tuple)) and X and all(getattr(item, "ndim", 0) == 3 for item in X):
+        for i, item in enumerate(X):
+            if item.shape != X[0].shape:
+                raise ValueError(
+                    f"image {i} of the list has shape {tuple(item.shape)}, image 0 has {tuple(X[0].shape)}: all images "
+                    "must have one size. Resize them first, for example with Pillow's Image.resize."
+                )
+        X = np.stack([np.asarray(item) for item in X])
+    return X, len(getattr(X, "shape", ())) == 4
+
+
+def _read_images(estimator: Any, X: Any, *, reset: bool) -> Source:
+    name = type(estimator).__name__
+    if isinstance(X, torch.utils.data.Dataset):
+        source: Source = DatasetSource(X)
+    else:
+        X = X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else np.asanyarray(X)
+        _refuse_channels_first(X.shape, name)
+        source = ArraySource(_as_trainable_images(X, name))
+    shape = source.shape
+    _refuse_channels_first((len(source), *shape), name)
+    if len(source) < (2 if reset else 1):
+        raise ValueError(
+            f"Found array with {len(source)} sample(s) (shape={(len(source), *shape)}) while a minimum of "
+            f"{2 if reset else 1} is required by {name}."
+        )
+    if 0 in shape:
+        raise ValueError(f"{name} got images of shape {shape} (height, width, channels), without a pixel.")
+    if reset:
+        estimator.image_shape_ = shape
+        for attribute in ("n_features_in_", "feature_names_in_"):
+            estimator.__dict__.pop(attribute, None)
+    elif shape != estimator.image_shape_:
+        raise ValueError(
+            f"X has images of shape {shape} (height, width, channels), but {name} is expecting "
+            f"{estimator.image_shape_}. Resize them, or fit on images of this size."
+        )
+    return source
+
+
+def _refuse_channels_first(shape: tuple[int, ...], name: str) -> None:
+    if shape[1] <= MAX_CHANNELS < shape[3]:
+        raise ValueError(
+            f"{name} got X of shape {shape}, which looks like channels first; images are (n_samples, height, width, "
+            "channels). Pass X.transpose(0, 2, 3, 1)."
+        )
+
+
+def _as_trainable_images(X: np.ndarray, name: str) -> np.ndarray:
+    """uint8 and memory maps as they are, the rest as float32, after a look at every value."""
+    if X.dtype == np.uint8:
+        return X
+    if X.dtype.kind not in "buif":
+        raise ValueError(f"{name} got images of dtype {X.dtype}; expected uint8 or floats.")
+    for start, chunk in _chunks(X):
+        finite = np.isfinite(chunk)
+        if not finite.all():
+            bad = start + int((~finite).reshape(len(chunk), -1).any(1).argmax())
+            raise ValueError(f"Input X contains NaN or infinity in image {bad}. Clean or leave out such images.")
+        # the spread of the values must be a float32 as well
+        if chunk.size and float(np.abs(chunk, dtype=np.float64).max()) > LARGEST / 4:
+            raise ValueError(
+                f"Input X contains a value too large for dtype('float32') in which {name} computes. Rescale the images "
+                "to [0, 1]."
+            )
+    if is_memory_mapped(X):
+        return X if X.dtype.isnative else X.astype(X.dtype.newbyteorder("="))
+    return np.ascontiguousarray(X, dtype=np.float32)
+
+
+def _chunks(X: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    rows = max(1, 2**23 // max(1, int(np.prod(X.shape[1:]))))
+    for start in range(0, len(X), rows):
+        yield start, X[start : start + rows]
 
 
 def read_table(estimator: Any, X: Any, *, reset: bool) -> Source:

@@ -5,6 +5,7 @@ from skrep.engine.devices import resolve_device, resolve_precision
 from skrep.engine.encode import encode
 from skrep.engine.net import Net, Task
 from skrep.engine.randomness import draw_seed, seeded_initialisation
+from skrep.engine.work import training_operations
 
 __all__ = [
     "Net",
@@ -16,4 +17,5 @@ __all__ = [
     "resolve_device",
     "resolve_precision",
     "seeded_initialisation",
+    "training_operations",
 ]

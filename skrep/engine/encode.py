@@ -19,7 +19,7 @@ def encode(network: nn.Module, source: Source, device: torch.device, rows: int) 
     Parameters
     ----------
     network : torch.nn.Module
-        Maps (rows, ...) to (rows, n_features_out).
+        Maps (rows, ...) to (rows, ...).
     source : Source
         The data.
     device : torch.device
@@ -29,12 +29,12 @@ def encode(network: nn.Module, source: Source, device: torch.device, rows: int) 
 
     Returns
     -------
-    ndarray of shape (n_samples, n_features_out), float32
+    ndarray of shape (n_samples, ...), float32
 
     Raises
     ------
     ValueError
-        If the network's output is not 2-D.
+        If the network does not return as many rows as it gets.
     """
     network.eval()
     result: np.ndarray | None = None
@@ -45,14 +45,12 @@ def encode(network: nn.Module, source: Source, device: torch.device, rows: int) 
         batch[:n_filled] = source.take(index, device)
         batch[n_filled:] = 0
         features = network(batch)
-        if features.ndim != 2 or len(features) != rows:
+        if features.ndim == 0 or len(features) != rows:
             raise ValueError(
-                f"the encoder returned shape {tuple(features.shape)} for {rows} rows; expected ({rows}, "
-                "n_features_out). "
-                "Pool or flatten its output to one vector a row."
+                f"the network returned shape {tuple(features.shape)} for {rows} rows; expected ({rows}, ...)."
             )
         if result is None:
-            result = np.empty((source.n_samples, features.shape[1]), dtype=np.float32)
+            result = np.empty((source.n_samples, *features.shape[1:]), dtype=np.float32)
         result[start : start + n_filled] = features[:n_filled].float().cpu().numpy()
     assert result is not None
     return result

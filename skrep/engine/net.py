@@ -189,6 +189,10 @@ class Net(NeuralNet):
         """Stand where :meth:`training_state` was taken."""
         self.module_.load_state_dict(state["module"])
         self.optimizer_.load_state_dict(state["optimizer"])
+        for parameter, moments in self.optimizer_.state.items():  # fused kernels need both in one memory layout
+            for name, value in moments.items():
+                if isinstance(value, Tensor) and value.shape == parameter.shape:
+                    moments[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
         self.peak_lrs_ = list(state["peak_lrs"])
         self.epoch_, self.batch_, self.seen_, self.waited_, self.best_loss_, self.stopped_ = state["cursor"]
         self.loss_sum_ = state["loss_sum"].to(self.device)

@@ -13,7 +13,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
-__all__ = ["FewLabelScores", "few_label_probe", "probe_features", "split"]
+from skrep.data import ImageFiles
+
+__all__ = ["FewLabelScores", "as_rows", "describe_budget", "draw_labels", "few_label_probe", "probe_features", "split"]
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,8 @@ def few_label_probe(
     ----------
     encoder : estimator or None
         Any scikit-learn transformer. One that is not fitted is cloned and fitted on `X` without labels; None probes the
-        columns of `X` themselves.
-    X : array-like of shape (n_samples, ...)
+        columns of `X` themselves, or its pixels.
+    X : array-like or ImageFiles of shape (n_samples, ...)
         Training rows; without `X_test`, a quarter of them is held out for testing, before anything is fitted.
     y : array-like of shape (n_samples,)
         Classes.
@@ -121,14 +123,13 @@ def few_label_probe(
     """
     if X_test is None:
         X, X_test, y, y_test = split(X, y, random_state)
+    draws = draw_labels(y, budgets, n_resamples=n_resamples, random_state=random_state)
     if encoder is None:
-        Z, Z_test = np.asarray(X), np.asarray(X_test)
+        Z, Z_test = as_rows(X), as_rows(X_test)
     else:
         fitted = encoder if _is_fitted(encoder) else clone(encoder).fit(X)
         Z, Z_test = fitted.transform(X), fitted.transform(X_test)
-    return probe_features(
-        Z, y, Z_test, y_test, budgets=budgets, n_resamples=n_resamples, C=C, random_state=random_state
-    )
+    return probe_features(Z, y, Z_test, y_test, budgets, draws, C=C)
 
 
 def split(X: Any, y: Any, random_state: int) -> list[Any]:
@@ -149,34 +150,49 @@ def split(X: Any, y: Any, random_state: int) -> list[Any]:
     return parts
 
 
+def as_rows(X: Any) -> np.ndarray:
+    """The numbers of each sample in one row, as an array of shape (n_samples, n_features); files are decoded."""
+    if isinstance(X, ImageFiles):
+        chunks = (X.__getitems__(range(start, min(start + 256, len(X)))) for start in range(0, len(X), 256))
+        return np.concatenate([np.reshape(chunk, (len(chunk), -1)) for chunk in chunks])
+    array: np.ndarray = np.asarray(X)
+    return array.reshape(len(array), -1)  # (n, h, w, c) -> (n, h * w * c); a table stays what it is
+
+
+def draw_labels(
+    y: Any, budgets: Sequence[int | float], *, n_resamples: int, random_state: int
+) -> list[list[np.ndarray]]:
+    """Positions of the labelled rows, for each budget `n_resamples` draws, or one if there is only one way to draw."""
+    if n_resamples < 1:
+        raise ValueError(f"n_resamples={n_resamples}: at least 1 is needed.")
+    y = np.asarray(y)
+    return [
+        [
+            _draw(y, budget, np.random.default_rng([random_state, i]))
+            for i in range(1 if budget == 1.0 and not isinstance(budget, int) else n_resamples)
+        ]
+        for budget in budgets
+    ]
+
+
 def probe_features(
     Z: Any,
     y: Any,
     Z_test: Any,
     y_test: Any,
-    *,
     budgets: Sequence[int | float],
-    n_resamples: int,
+    draws: list[list[np.ndarray]],
+    *,
     C: float,
-    random_state: int,
 ) -> FewLabelScores:
-    """As :func:`few_label_probe`, for features that are there already: arrays of shape (n_samples, n_features)."""
+    """As :func:`few_label_probe`, for features that are there already and the draws of :func:`draw_labels`."""
     Z, y, Z_test, y_test = (np.asarray(a) for a in (Z, y, Z_test, y_test))
     for rows, classes, name in ((Z, y, "training"), (Z_test, y_test, "test")):
         if len(rows) != len(classes):
             raise ValueError(f"{len(rows)} {name} rows but {len(classes)} classes; there must be one class a row.")
-    if n_resamples < 1:
-        raise ValueError(f"n_resamples={n_resamples}: at least 1 is needed.")
     probe = make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=2000))
-    n_labels, scores = [], []
-    for budget in budgets:
-        draws = [
-            _draw(y, budget, np.random.default_rng([random_state, i]))
-            for i in range(1 if budget == 1.0 and not isinstance(budget, int) else n_resamples)
-        ]
-        n_labels.append(len(draws[0]))
-        scores.append(np.array([clone(probe).fit(Z[rows], y[rows]).score(Z_test, y_test) for rows in draws]))
-    return FewLabelScores(tuple(budgets), tuple(n_labels), tuple(scores))
+    scores = [np.array([clone(probe).fit(Z[rows], y[rows]).score(Z_test, y_test) for rows in drawn]) for drawn in draws]
+    return FewLabelScores(tuple(budgets), tuple(len(drawn[0]) for drawn in draws), tuple(scores))
 
 
 def _draw(y: np.ndarray, budget: int | float, rng: np.random.Generator) -> np.ndarray:

@@ -1,37 +1,55 @@
-"""``python -m skrep compare``: one line from data to a table."""
+"""``python -m skrep compare``: one line from data to a table, and to a page."""
 
 import argparse
+import contextlib
+import math
+import shlex
 import sys
+import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from skrep._version import __version__
 from skrep.autoencoder import AutoEncoderTransformer
 from skrep.base import RandomEncoder
+from skrep.contrastive import SimCLRTransformer
 from skrep.decomposition import PCAEncoder
 from skrep.evaluation import compare
+from skrep.evaluation.few_label import as_rows
 from skrep.exceptions import DivergedError
+from skrep.report.html import require_report, write_report
+from skrep.report.progress import Progress
 from skrep.report.tables import LabelledRows, load
 
 __all__ = ["main"]
 
 BASELINES = ("raw", "random")
-ENCODERS = ("pca", "autoencoder")
+ENCODERS = ("pca", "autoencoder", "simclr")
 
 
-def make_encoders(names: Sequence[str], n_features: int, seed: int) -> dict[str, Any]:
-    """The encoders of the table by name, the two baselines first."""
+def make_encoders(names: Sequence[str], rows: LabelledRows, seed: int) -> dict[str, Any]:
+    """The encoders of the table by name, ready for these rows, the two baselines first."""
+    pca = PCAEncoder(min(32, rows.n_columns, len(rows.y) // 2), random_state=seed)
     made: dict[str, Any] = {
         "raw": None,
-        "random": RandomEncoder(like=AutoEncoderTransformer(random_state=seed)),
-        "pca": PCAEncoder(min(32, n_features), random_state=seed),
+        "random": RandomEncoder(like=SimCLRTransformer(random_state=seed)),
+        "pca": make_pipeline(FunctionTransformer(as_rows), pca) if rows.are_images else pca,
         "autoencoder": AutoEncoderTransformer(random_state=seed),
+        "simclr": SimCLRTransformer(random_state=seed),
     }
-    return {name: made[name] for name in [*BASELINES, *ENCODERS] if name in {*BASELINES, *names}}
+    made = {name: made[name] for name in [*BASELINES, *ENCODERS] if name in {*BASELINES, *names}}
+    if rows.preparation is None:
+        return made
+    return {
+        name: clone(rows.preparation) if encoder is None else make_pipeline(clone(rows.preparation), encoder)
+        for name, encoder in made.items()
+    }
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -53,15 +71,28 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "data",
         nargs="?",
         metavar="DATA",
-        help=".csv, .parquet or .npz (arrays X and y); left out: scikit-learn's digits",
+        help=(
+            ".csv, .parquet or .npz (arrays X and y), or a folder with one sub-folder of images for each class; "
+            "left out: scikit-learn's digits"
+        ),
     )
     compare_.add_argument("--target", metavar="COL", help="the column (or array) that holds the classes")
+    compare_.add_argument(
+        "--size", metavar="N", type=int, help="resize the images of a folder to N x N pixels (default: as they are)"
+    )
     compare_.add_argument(
         "--encoders",
         metavar="A,B",
         default=",".join(ENCODERS),
         help=f"any of {', '.join(ENCODERS)}; raw and random are always there (default: all)",
     )
+    compare_.add_argument(
+        "--budget",
+        metavar="SECONDS",
+        type=float,
+        help="about how long all fits together may take: encoders get fewer epochs if need be (default: no limit)",
+    )
+    compare_.add_argument("--report", metavar="FILE", type=Path, help="also write one HTML page with pictures")
     compare_.add_argument(
         "--resamples", metavar="N", type=int, default=10, help="draws of labels for each budget (default: 10)"
     )
@@ -71,9 +102,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def run_compare(options: argparse.Namespace) -> None:
-    """Carry out ``compare``."""
-    names = [name.strip() for name in options.encoders.split(",") if name.strip()]
+def check(options: argparse.Namespace, names: Sequence[str]) -> None:
+    """Refuse what cannot be done, before anything is read or fitted."""
     unknown = sorted(set(names) - {*BASELINES, *ENCODERS})
     if unknown:
         raise ValueError(f"--encoders: {', '.join(unknown)} is not known. Choose from {', '.join(ENCODERS)}.")
@@ -81,52 +111,73 @@ def run_compare(options: argparse.Namespace) -> None:
         raise ValueError(f"--resamples {options.resamples}: at least 1 is needed.")
     if not 0 <= options.seed < 2**32:
         raise ValueError(f"--seed {options.seed}: expected a whole number from 0 to {2**32 - 1}.")
-    rows = load(options.data, options.target)
-    _announce(rows)
-    counts = np.unique(rows.y, return_counts=True)[1]
-    budgets = [budget for budget in (1, 5, 10) if budget <= int(counts.min() * 0.7)]
-    n_features = 1 if rows.preparation is None else clone(rows.preparation).fit_transform(rows.X).shape[1]
-    n_features = rows.X.shape[1] if rows.preparation is None else n_features
-    encoders = make_encoders(names, min(n_features, len(rows.y) // 2), options.seed)
-    if rows.preparation is not None:
-        encoders = {
-            name: clone(rows.preparation) if e is None else make_pipeline(clone(rows.preparation), e)
-            for name, e in encoders.items()
-        }
+    if options.budget is not None and not 0 < options.budget < math.inf:
+        raise ValueError(f"--budget {options.budget:g}: expected seconds, a number above 0.")
+    if options.size is not None and options.size < 1:
+        raise ValueError(f"--size {options.size}: expected a number of pixels, at least 1.")
+    if options.report is not None:
+        require_report(options.report)
 
-    def show(name: str) -> None:
-        print(f"  {name} ...", file=sys.stderr, flush=True)
 
-    result = compare(
-        encoders,
-        rows.X,
-        rows.y,
-        budgets=[*budgets, 1.0],
-        n_resamples=options.resamples,
-        random_state=options.seed,
-        on_start=show,
-    )
-    print(f"{result.n_train} rows to learn from, {result.n_test} held out for testing.")
+def run_compare(options: argparse.Namespace, command: str) -> int:
+    """Carry out ``compare`` and return the exit status."""
+    begin = time.perf_counter()
+    names = [name.strip() for name in options.encoders.split(",") if name.strip()]
+    check(options, names)
+    rows = load(options.data, options.target, options.size)
+    print("\n".join([str(rows), *rows.notes]), flush=True)
+    encoders = make_encoders(names, rows, options.seed)
+    n_rarest = int(np.unique(rows.y, return_counts=True)[1].min())
+    budgets = [budget for budget in (1, 5, 10) if budget <= int(n_rarest * 0.7)]
+    if options.budget is not None:
+        print("  timing an epoch of each encoder ...", file=sys.stderr, flush=True)
+    with contextlib.closing(Progress(sys.stderr)) as progress:
+        comparison = compare(
+            encoders,
+            rows.X,
+            rows.y,
+            budgets=[*budgets, 1.0],
+            n_resamples=options.resamples,
+            random_state=options.seed,
+            time_budget=options.budget,
+            on_progress=progress,
+        )
+    print(f"{comparison.n_train} rows to learn from, {comparison.n_test} held out for testing.")
     print("Test accuracy of StandardScaler + LogisticRegression on the features, by labels per class (labels in all);")
     print(f"mean ± standard deviation over {options.resamples} draws of labels, * is the best of a column.\n")
-    print(result)
-
-
-def _announce(rows: LabelledRows) -> None:
-    print(f"{rows.name}: {rows.X.shape[0]} rows, {rows.X.shape[1]} columns, {len(np.unique(rows.y))} classes.")
-    for note in rows.notes:
-        print(note)
+    print(comparison, flush=True)
+    if options.report is not None:
+        run = {
+            "Command": command,
+            "Seed": str(options.seed),
+            "Draws of labels": str(options.resamples),
+            "Time": f"{time.perf_counter() - begin:.0f} s",
+        }
+        write_report(options.report, comparison, rows, run)
+        print(f"\nThe report is in {options.report}.")
+    if comparison.interrupted is None:
+        return 0
+    missing = [name for name in encoders if name not in {*comparison.failed, *(row.name for row in comparison.rows)}]
+    print(f"skrep: interrupted; missing: {', '.join(missing)}", file=sys.stderr)
+    return 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit status is 0, or 2 for input that cannot be used, told in one line."""
+    """Run the command line.
+
+    Returns
+    -------
+    int
+        The exit status: 0; 2 for input that cannot be used, told in one line; 130 after Ctrl-C, with the table and the
+        report of the encoders that were through.
+    """
     options = parse(arguments)
+    command = shlex.join(["python", "-m", "skrep", *(sys.argv[1:] if arguments is None else arguments)])
     try:
-        run_compare(options)
-    except (ValueError, TypeError, FileNotFoundError, PermissionError, DivergedError, MemoryError) as error:
+        return run_compare(options, command)
+    except (ValueError, TypeError, OSError, DivergedError, MemoryError) as error:
         print(f"skrep: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("skrep: interrupted", file=sys.stderr)
         return 130
-    return 0

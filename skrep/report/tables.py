@@ -1,5 +1,6 @@
-"""Files that people have, read as rows and classes."""
+"""Files that people have, read as rows or images and classes."""
 
+import math
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +14,16 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from skrep.data import ImageFiles
+from skrep.data.validation import MAX_CHANNELS
+
 __all__ = ["LabelledRows", "load"]
 
 # A text column with more distinct values than this is taken for free text or an identifier.
 MAX_CATEGORIES = 50
+
+# A folder's images are decoded once and kept, up to this size; larger ones are read again in each epoch.
+MAX_DECODED_BYTES = 2**30
 
 
 @dataclass
@@ -25,8 +32,8 @@ class LabelledRows:
 
     Attributes
     ----------
-    X : ndarray or DataFrame of shape (n_samples, n_features)
-        Rows.
+    X : ndarray, DataFrame or ImageFiles
+        Rows (n_samples, n_features), or images (n_samples, height, width, channels).
     y : ndarray of shape (n_samples,)
         Classes.
     name : str
@@ -43,9 +50,38 @@ class LabelledRows:
     preparation: Any = None
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def are_images(self) -> bool:
+        """Whether X are images and not rows of a table."""
+        return len(self.X.shape) == 4
 
-def load(data: str | None, target: str | None) -> LabelledRows:
+    @property
+    def n_columns(self) -> int:
+        """Columns that encoders learn from, before categories are one-hot encoded; pixel values of an image."""
+        if self.preparation is not None:
+            return sum(len(columns) for _, _, columns in self.preparation.transformers)
+        return math.prod(self.X.shape[1:])
+
+    def __str__(self) -> str:
+        n_classes = len(np.unique(self.y))
+        if not self.are_images:
+            return f"{self.name}: {self.X.shape[0]} rows, {self.X.shape[1]} columns, {n_classes} classes."
+        n, height, width, channels = self.X.shape
+        colours = {1: "grey", 3: "colour"}.get(channels, f"{channels} channels")
+        return f"{self.name}: {n} images of {height}x{width} pixels, {colours}, {n_classes} classes."
+
+
+def load(data: str | None, target: str | None, size: int | None = None) -> LabelledRows:
     """Read a data set by path; None is scikit-learn's digits.
+
+    Parameters
+    ----------
+    data : str or None
+        A .csv, .parquet or .npz file, or a folder with one sub-folder of images for each class.
+    target : str or None
+        The column or array that holds the classes.
+    size : int or None
+        Height and width to which a folder's images are resized.
 
     Raises
     ------
@@ -55,23 +91,53 @@ def load(data: str | None, target: str | None) -> LabelledRows:
     if data is None:
         if target is not None:
             raise ValueError(f"--target {target} needs DATA, a file with that column.")
-        X, y = load_digits(return_X_y=True)
-        return LabelledRows(X, y, "scikit-learn's digits (8x8 images as rows)")
+        _refuse_size(size, "scikit-learn's digits")
+        digits = load_digits()
+        return LabelledRows(digits.images[..., np.newaxis], digits.target, "scikit-learn's digits")
     path = Path(data)
     if not path.exists():
         raise FileNotFoundError(
-            f"{data} does not exist. Give the path of a .csv, .parquet or .npz file, or nothing for "
-            "scikit-learn's digits."
+            f"{data} does not exist. Give the path of a .csv, .parquet or .npz file or of a folder of images, or "
+            "nothing for scikit-learn's digits."
         )
+    if path.is_dir():
+        return _load_folder(path, target, size)
+    _refuse_size(size, data)
     kind = path.suffix.lower()
     if kind == ".npz":
         return _load_npz(path, target)
     if kind not in (".csv", ".parquet"):
         raise ValueError(
-            f"{data} is {'a folder' if path.is_dir() else f'a {kind or path.name!r} file'}; .csv, .parquet and "
-            ".npz are read."
+            f"{data} is a {kind or path.name!r} file; .csv, .parquet and .npz files and folders of images are read."
         )
     return _load_frame(path, target)
+
+
+def _refuse_size(size: int | None, data: str) -> None:
+    if size is not None:
+        raise ValueError(f"--size {size} is for a folder of images, and {data} is none; leave it out.")
+
+
+def _load_folder(path: Path, target: str | None, size: int | None) -> LabelledRows:
+    if target is not None:
+        raise ValueError(f"--target {target}: the classes of a folder of images are its sub-folders; leave it out.")
+    try:
+        files = ImageFiles(path, size)
+    except ImportError as error:
+        raise ValueError(str(error)) from None
+    except ValueError as error:
+        raise ValueError(str(error).replace("Pass size=, to which", "Pass --size N, to which")) from None
+    if files.labels is None:
+        raise ValueError(
+            f"{path} holds images but no sub-folder of them; expected one sub-folder for each class, as "
+            f"{path.name}/cat/1.png and {path.name}/dog/2.png."
+        )
+    name = path.resolve().name
+    notes = [] if size is None else [f"Images were resized to {size}x{size} pixels."]
+    if math.prod(files.shape) > MAX_DECODED_BYTES:
+        notes.append("The images do not fit into 1 GiB and are decoded in each epoch; --size N makes that faster.")
+        return LabelledRows(files, files.labels, name, notes=notes)
+    return LabelledRows(np.stack(files.__getitems__(range(len(files)))), files.labels, name, notes=notes)
 
 
 def _load_npz(path: Path, target: str | None) -> LabelledRows:
@@ -93,18 +159,38 @@ def _load_npz(path: Path, target: str | None) -> LabelledRows:
                 f"{path} holds object arrays, which are pickles and are not opened. Save numbers and strings only."
             ) from None
         raise
-    if y.ndim != 1 or len(y) != len(X):
+    if y.ndim != 1 or X.ndim == 0 or len(y) != len(X):
         raise ValueError(f"{path}: y has shape {y.shape} and X {X.shape}; expected one class for each row of X.")
-    if X.ndim != 2:
+    if X.ndim not in (2, 3, 4):
         raise ValueError(
-            f"{path}: X has shape {X.shape}; expected a table (n_samples, n_features). Flatten images with "
-            "X.reshape(len(X), -1)."
+            f"{path}: X has shape {X.shape}; expected a table (n_samples, n_features), or images (n_samples, height, "
+            "width, channels) or (n_samples, height, width)."
         )
     classes = _classes(pd.Series(y), path)
+    if X.ndim > 2:
+        return _as_images(X, classes, path)
     if X.dtype.kind == "f" and np.isnan(X).any():
         frame = pd.DataFrame(X, columns=[f"column {i}" for i in range(X.shape[1])])
         return LabelledRows(frame, classes, path.name, *_prepare(frame, path))
     return LabelledRows(X, classes, path.name)
+
+
+def _as_images(X: np.ndarray, y: np.ndarray, path: Path) -> LabelledRows:
+    notes = []
+    if X.ndim == 3:
+        X = X[..., np.newaxis]  # (n, h, w) -> (n, h, w, 1)
+        notes.append("X has three axes and was read as grey images (n_samples, height, width).")
+    if X.shape[1] <= MAX_CHANNELS < X.shape[3]:
+        raise ValueError(
+            f"{path}: X has shape {X.shape}, which looks like channels first; images are (n_samples, height, width, "
+            "channels). Save X.transpose(0, 2, 3, 1)."
+        )
+    if X.dtype.kind not in "buif":
+        raise ValueError(f"{path}: X holds images of dtype {X.dtype}; expected numbers, such as uint8.")
+    if not np.isfinite(X).all():
+        bad = int((~np.isfinite(X)).reshape(len(X), -1).any(1).argmax())  # (n, h, w, c) -> (n, h * w * c)
+        raise ValueError(f"{path}: image {bad} of X holds NaN or infinity. Clean or leave out such images.")
+    return LabelledRows(X, y, path.name, notes=notes)
 
 
 def _load_frame(path: Path, target: str | None) -> LabelledRows:

@@ -1,4 +1,4 @@
-"""Corruptions of a table for denoising (Vincent et al. 2010, https://jmlr.org/papers/v11/vincent10a.html)."""
+"""Corruptions for denoising (Vincent et al. 2010, https://jmlr.org/papers/v11/vincent10a.html)."""
 
 import torch
 from sklearn.base import BaseEstimator
@@ -11,12 +11,13 @@ __all__ = ["GaussianNoise", "MaskingNoise"]
 
 @params
 class GaussianNoise(BaseEstimator):
-    """Add isotropic Gaussian noise.
+    """Add Gaussian noise, independent from entry to entry, to rows or images.
 
     Parameters
     ----------
     sd : float, default=0.3
-        Standard deviation, in units of the data's own (the root mean square over the columns).
+        Standard deviation. For rows it is in units of the data's own (the root mean square over the columns); for
+        images, whose values are in [0, 1], a tenth is visible noise. Noisy images are not cut off at 0 and 1.
 
     Examples
     --------
@@ -30,7 +31,7 @@ class GaussianNoise(BaseEstimator):
     sd: float = param(Real(low=0), default=0.3)
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Return corrupted rows; `x` of shape (batch, n_features) is centred and has unit scale."""
+        """Return `x` with noise: centred rows of unit scale, or images of shape (batch, channels, height, width)."""
         check_params(self)
         noise = torch.empty_like(x).normal_(generator=generator)
         return torch.add(x, noise, alpha=self.sd)

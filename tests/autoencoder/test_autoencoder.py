@@ -7,6 +7,7 @@ from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
 
 from skrep import AutoEncoderTransformer, PCAEncoder, RandomEncoder
+from skrep.backbones import ConvNet
 from skrep.views import GaussianNoise, MaskingNoise
 
 
@@ -66,7 +67,7 @@ def test_tied_weights(digits):
     shapes = sorted(tuple(p.shape) for p in encoder.net_.module_.parameters())
     assert shapes == sorted([(16, 64), (4, 16), (16,), (4,), (16,), (64,)])
     code = torch.randn(3, 4)
-    first, second = encoder.net_.module_.encoder[1].linears
+    first, second = encoder.net_.module_.encoder.backbone.linears
     by_hand = torch.nn.functional.gelu(code @ second.weight + encoder.net_.module_.decoder[0].bias)
     by_hand = by_hand @ first.weight + encoder.net_.module_.decoder[2].bias
     np.testing.assert_allclose(encoder.net_.module_.decoder(code).detach(), by_hand.detach(), rtol=1e-5, atol=1e-6)
@@ -82,9 +83,8 @@ def test_noise_is_seen_by_the_encoder_and_not_by_the_target(noise, digits):
     source = noisy._read(X, reset=False)
     batch = next(noisy.batches(source, 100, torch.device("cpu"), torch.Generator().manual_seed(0)))
     inputs, target = noisy.make_views(source, noisy.net_.module_)(batch, torch.Generator().manual_seed(0))
-    scale = noisy.net_.module_.encoder[0]
-    torch.testing.assert_close(target, scale(batch.x))
-    assert (scale(inputs) - target).std() > 0.2
+    torch.testing.assert_close(target, noisy.net_.module_.encoder.standardize(batch.x))
+    assert (inputs - target).std() > 0.2
 
 
 def test_a_number_and_its_view_are_the_same(digits):
@@ -136,3 +136,38 @@ def test_partial_fit_keeps_the_scale_of_the_first_rows(digits):
         for rows in (X[:300], 0.5 * X[300:]):  # rows of another mean and spread
             encoder.set_params(lr=1e-4).partial_fit(rows)
     assert -encoder.score(X) < 1.5 * before
+
+
+def test_images_are_rebuilt_better_than_by_their_mean(digits):
+    images = digits[0].reshape(-1, 8, 8, 1)
+    encoder = AutoEncoderTransformer(16, max_epochs=15, noise=0, random_state=0).fit(images)
+    rebuilt = encoder.inverse_transform(encoder.transform(images))
+    assert rebuilt.shape == images.shape
+    error = np.square(rebuilt - images).sum((1, 2, 3))
+    np.testing.assert_allclose(encoder.reconstruction_error(images), error, rtol=1e-4)
+    np.testing.assert_allclose(encoder.score(images), -error.mean(), rtol=1e-4)
+    assert error.mean() < 0.5 * np.square(images - images.mean(0)).sum((1, 2, 3)).mean()
+
+
+def test_bernoulli_images_are_rebuilt_within_the_range_of_the_pixels(digits):
+    images = (digits[0].reshape(-1, 8, 8, 1) * 255 / 16).astype(np.uint8)
+    encoder = AutoEncoderTransformer(8, loss="bernoulli", max_epochs=2, random_state=0).fit(images)
+    rebuilt = encoder.inverse_transform(encoder.transform(images))
+    assert 0 <= rebuilt.min() < 50 < 100 < rebuilt.max() <= 255
+    p, x = np.clip(rebuilt.astype(float) / 255, 1e-7, 1 - 1e-7), images / 255
+    expected = -(x * np.log(p) + (1 - x) * np.log(1 - p)).sum((1, 2, 3))
+    np.testing.assert_allclose(encoder.reconstruction_error(images), expected, rtol=1e-3)
+    (seen,) = encoder.sample_views(images[:3])
+    assert seen.shape == (3, 8, 8, 1)
+    assert np.abs(seen - images[:3] / 255).std() > 0.05
+
+
+@pytest.mark.parametrize("option", [{"hidden": (8,)}, {"tied": True}, {"activation": "relu"}], ids=str)
+def test_what_images_have_no_use_for(option, digits):
+    with pytest.raises(ValueError, match=f"{next(iter(option))}=.*has no meaning for images"):
+        AutoEncoderTransformer(**option).fit(digits[0].reshape(-1, 8, 8, 1))
+
+
+def test_what_tables_have_no_use_for(digits):
+    with pytest.raises(ValueError, match=r"backbone=ConvNet\(\).*has no meaning for tables"):
+        AutoEncoderTransformer(backbone=ConvNet()).fit(digits[0])

@@ -4,14 +4,15 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from skrep.backbones import ACTIVATIONS, MLP, Linear, Standardize, TiedLinear, default_widths
+from skrep.backbones import ACTIVATIONS, MLP, Linear, MLPModule, TiedLinear, by_column, by_common_scale, default_widths
 
 
 def test_shapes_and_activations():
     for name in ACTIVATIONS:
-        mlp = MLP([7, 5, 4, 3], name)
+        mlp = MLPModule([7, 5, 4, 3], name)
         assert mlp(torch.randn(2, 7)).shape == (2, 3)
         kinds = [type(layer) for layer in mlp]
         assert kinds == [Linear, ACTIVATIONS[name], Linear, ACTIVATIONS[name], Linear]
@@ -20,7 +21,7 @@ def test_shapes_and_activations():
 @pytest.mark.parametrize("activation", ["gelu", "relu", "silu", "tanh"])
 def test_signal_keeps_its_size_through_the_layers(activation):
     torch.manual_seed(0)
-    deep = MLP([256] * 8, activation)
+    deep = MLPModule([256] * 8, activation)
     out = deep(torch.randn(512, 256))
     assert 0.1 < out.std() < 3
 
@@ -36,9 +37,9 @@ def test_eval_bits_do_not_depend_on_the_place_in_the_batch(n_in, n_out):
     np.testing.assert_allclose(whole, nn.functional.linear(x, layer.weight, layer.bias).detach(), rtol=1e-4, atol=1e-5)
 
 
-def test_standardize():
+def test_common_scale():
     x = torch.randn(1000, 3) * torch.tensor([1.0, 2.0, 5.0]) + 100
-    layer = Standardize(x.double().mean(0), x.double().var(0, correction=0))
+    layer = by_common_scale(x.double().mean(0), x.double().var(0, correction=0))
     z = layer(x)
     np.testing.assert_allclose(z.mean(0), 0, atol=1e-4)
     np.testing.assert_allclose(z.var(0, correction=0).mean(), 1, rtol=1e-4)
@@ -49,9 +50,19 @@ def test_standardize():
 @pytest.mark.parametrize("value", [0.0, 5.0, 1e30])
 def test_constant_data_are_only_centred(value):
     x = torch.full((4, 2), value)
-    layer = Standardize(x.double().mean(0), torch.full((2,), 1e-20 * value**2, dtype=torch.float64))
-    assert layer.scale == 1
-    assert torch.isfinite(layer(x)).all()
+    for make in (by_common_scale, by_column):
+        layer = make(x.double().mean(0), torch.full((2,), 1e-20 * value**2, dtype=torch.float64))
+        assert (layer.scale == 1).all()
+        assert torch.isfinite(layer(x)).all()
+
+
+def test_columns_are_scaled_as_by_standard_scaler():
+    x = np.random.default_rng(0).normal(5, [1.0, 2.0, 50.0, 0.0], size=(200, 4))
+    x[:, 3] = 7
+    layer = by_column(torch.from_numpy(x.mean(0)), torch.from_numpy(x.var(0)))
+    scaled = layer(torch.from_numpy(x).float())
+    np.testing.assert_allclose(scaled, StandardScaler().fit_transform(x), atol=1e-5)
+    np.testing.assert_allclose(layer.inverse(scaled), x, rtol=1e-5)
 
 
 def test_tied_layers_share_weights_through_pickle():
@@ -70,3 +81,9 @@ def test_default_widths():
     assert default_widths(3072, 10) == [3072, 512, 256, 10]
     assert default_widths(9, 3, (5,)) == [9, 5, 3]
     assert default_widths(9, 3, ()) == [9, 3]
+
+
+def test_the_part_builds_the_module_and_names_what_it_cannot_take():
+    assert [layer.out_features for layer in MLP((7, 5)).build((10,), 3).linears] == [7, 5, 3]
+    with pytest.raises(ValueError, match=r"takes tables.*\(8, 8, 1\).*ConvNet"):
+        MLP().build((8, 8, 1), 3)

@@ -1,34 +1,37 @@
-"""A training run to be killed: ``python -m tests.engine.killed FOLDER EPOCHS [OUT]``; prints where it resumed."""
+"""A run to be killed: ``python -m tests.engine.killed METHOD FOLDER EPOCHS [OUT]``; prints where it resumed."""
 
 import sys
+from typing import Any
 
 import numpy as np
 import torch
 
 import skrep.engine.net
-from skrep import AutoEncoderTransformer
+from skrep import AutoEncoderTransformer, SimCLRTransformer
+from skrep.backbones import ConvNet
 
 torch.set_num_threads(1)
 
 
-def rows() -> np.ndarray:
+def rows(method: str) -> np.ndarray:
     rng = np.random.default_rng(0)
-    return (rng.normal(size=(400, 4)) @ rng.normal(size=(4, 20))).astype(np.float32)
+    table = (rng.normal(size=(400, 4)) @ rng.normal(size=(4, 64))).astype(np.float32)
+    return table.reshape(400, 8, 8, 1) if method == "simclr" else table[:, :20]
 
 
-def make(folder: str | None, epochs: int) -> AutoEncoderTransformer:
-    return AutoEncoderTransformer(
-        4, hidden=(32, 16), noise=0.3, max_epochs=epochs, batch_size=16, random_state=3, validation_fraction=0.1,
-        early_stopping=1000, checkpoint=folder,
-    )  # fmt: skip
+def make(method: str, folder: Any, epochs: int) -> Any:
+    common = {"max_epochs": epochs, "random_state": 3, "validation_fraction": 0.1, "checkpoint": folder}
+    if method == "simclr":
+        return SimCLRTransformer(4, backbone=ConvNet(2), batch_size=32, **common)
+    return AutoEncoderTransformer(4, hidden=(32, 16), noise=0.3, batch_size=16, early_stopping=1000, **common)
 
 
 if __name__ == "__main__":
-    folder, epochs, *out = sys.argv[1:]
-    AutoEncoderTransformer(1, max_epochs=1).fit(rows()[:9])  # torch loads half of itself with the first optimizer
+    method, folder, epochs, *out = sys.argv[1:]
+    make(method, None, 1).fit(rows(method)[:9])  # torch loads half of itself with the first optimizer
     skrep.engine.net.CHECKPOINT_SECONDS = 0.005  # so that most kills fall between epochs' ends
     print("ready", flush=True)
-    fitted = make(folder, int(epochs)).fit(rows())
+    fitted = make(method, folder, int(epochs)).fit(rows(method))
     print("resumed", fitted.resumed_from_, flush=True)
     if out:
-        np.save(out[0], fitted.transform(rows()))
+        np.save(out[0], fitted.transform(rows(method)))

@@ -24,46 +24,51 @@ from tests.methods import Simple
 
 ROOT = Path(__file__).parents[2]
 EPOCHS = 40
+METHODS = ("autoencoder", "simclr")
 
 
-def start(folder, out=None):
-    command = [sys.executable, "-m", "tests.engine.killed", str(folder), str(EPOCHS), *([str(out)] if out else [])]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+def start(method, folder, out=None):
+    arguments = [method, str(folder), str(EPOCHS), *([str(out)] if out else [])]
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.engine.killed", *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
 
 
-def survive_kills(tmp_path, n_kills, rng):
-    """Kill a run at random moments, resuming after each; returns how many runs had resumed, and the features."""
-    expected = make(None, EPOCHS).fit(rows())
+def survive_kills(method, tmp_path, n_kills, rng):
+    """Kill a run at random moments, resuming after each; returns how many runs had resumed."""
+    expected = make(method, None, EPOCHS).fit(rows(method)).transform(rows(method))
     began = time.perf_counter()
-    make(None, EPOCHS).fit(rows())
+    make(method, None, EPOCHS).fit(rows(method))
     duration = time.perf_counter() - began
     resumed = 0
     for kill in range(n_kills):
         folder = tmp_path / str(kill)
-        process = start(folder)
+        process = start(method, folder)
         assert process.stdout.readline() == "ready\n"
         time.sleep(rng.uniform(0.05, 1.0) * duration)
         process.send_signal(signal.SIGKILL)
         process.communicate()
         out = tmp_path / f"{kill}.npy"
-        finished = start(folder, out)
+        finished = start(method, folder, out)
         printed, _ = finished.communicate()
         assert finished.returncode == 0
         resumed += "resumed None" not in printed
-        np.testing.assert_array_equal(np.load(out), expected.transform(rows()))
+        np.testing.assert_array_equal(np.load(out), expected)
     return resumed
 
 
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
-def test_killed_and_resumed_is_the_same_to_the_bit(tmp_path):
-    assert survive_kills(tmp_path, 2, np.random.default_rng(0)) >= 1
+def test_killed_and_resumed_is_the_same_to_the_bit(method, tmp_path):
+    assert survive_kills(method, tmp_path, 2, np.random.default_rng(0)) >= 1
 
 
 @pytest.mark.exhaustive
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
-def test_killed_and_resumed_twenty_times(tmp_path):
-    resumed = survive_kills(tmp_path, 20, np.random.default_rng(1))
-    print(f"20 of 20 bit-identical, {resumed} resumed from a checkpoint")
+def test_killed_and_resumed_twenty_times(method, tmp_path):
+    resumed = survive_kills(method, tmp_path, 20, np.random.default_rng(1))
+    print(f"{method}: 20 of 20 bit-identical, {resumed} resumed from a checkpoint")
     assert resumed > 10
 
 

@@ -11,7 +11,8 @@ import torch
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from torch.nn import functional as F
 
-from skrep import AutoEncoderTransformer
+from skrep.base import DEFAULT_WORK
+from skrep.data import ArraySource
 from skrep.engine.net import ORDER, VIEWS
 from skrep.engine.randomness import derive_seed
 from skrep.engine.schedules import warm_up_cosine
@@ -300,26 +301,16 @@ def test_progress_bar(table, capfd):
 
 
 def test_default_sizes_follow_the_data():
-    encoder = AutoEncoderTransformer()
-
-    class Data:
-        shape = (3072,)
-
-        def __init__(self, n):
-            self.n = n
-
-        def __len__(self):
-            return self.n
-
-    class Weights(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.w = torch.nn.Parameter(torch.zeros(3_400_000))
-
-    sizes = [encoder._default_sizes(Data(n), Weights()) for n in (20, 200, 2000, 10_000, 10**6)]
-    assert [b for b, _ in sizes] == sorted(b for b, _ in sizes)
-    assert [e for _, e in sizes] == sorted((e for _, e in sizes), reverse=True)
-    assert sizes[-1][1] >= 5
+    encoder = Simple()
+    sizes = []
+    for n in (20, 200, 2000, 10_000, 10**6):
+        rows = ArraySource(np.broadcast_to(np.float32(0), (n, 20_000)))
+        sizes.append(encoder._default_sizes(rows, encoder.make_module(rows)))
+    assert [b for b, _ in sizes] == [32, 32, 128, 256, 256]
+    # multiplications with the weights of 20,000 -> 3 -> 20,000, forward once and backward twice, two operations each
+    expected = [DEFAULT_WORK / (6 * 2 * 60_000 * n) for n in (20, 200, 2000, 10_000, 10**6)]
+    assert [e for _, e in sizes] == [int(min(200, max(10, e))) for e in expected]
+    assert Simple(max_epochs=3)._default_sizes(rows, torch.nn.Module()) == (256, 3)
 
 
 @pytest.mark.parametrize("optimizer", [dict, torch.optim.LBFGS])

@@ -6,9 +6,20 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.datasets import load_iris
 
+from skrep.report import cli
 from skrep.report.cli import main
+from skrep.report.progress import Progress
+
+
+class Fails(TransformerMixin, BaseEstimator):
+    def __init__(self, error=None):
+        self.error = error
+
+    def fit(self, X, y=None):
+        raise self.error
 
 
 @pytest.fixture
@@ -39,6 +50,29 @@ def test_table_of_a_mixed_csv(mixed, capsys):
     assert "all labels (112)" in out
 
 
+@pytest.fixture
+def folder(tmp_path):
+    """12 grey images of 6x6 pixels in each of two class folders."""
+    image = pytest.importorskip("PIL.Image")
+    rng = np.random.default_rng(0)
+    for name, shade in (("dark & dim", 60), ("light", 160)):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for i in range(12):
+            pixels = rng.integers(shade, shade + 90, size=(6, 6), dtype=np.uint8)
+            image.fromarray(pixels).save(tmp_path / "pictures" / name / f"{i:02}.png")
+    return tmp_path / "pictures"
+
+
+@pytest.fixture
+def encoders(monkeypatch):
+    """The encoders of the table, to be replaced."""
+
+    def replace(**made):
+        monkeypatch.setattr(cli, "make_encoders", lambda names, rows, seed: made)
+
+    return replace
+
+
 @pytest.mark.parametrize("kind", ["parquet", "npz"])
 def test_other_files(kind, tmp_path, capsys):
     X, y = load_iris(return_X_y=True)
@@ -58,7 +92,56 @@ def test_default_data_in_a_fresh_process():
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ)
     assert done.returncode == 0, done.stderr
     assert "scikit-learn's digits" in done.stdout
-    assert "1797 rows" in done.stdout
+    assert "1797 images of 8x8 pixels, grey, 10 classes." in done.stdout
+    assert done.stderr.splitlines()[:1] == ["  raw: ..."]
+
+
+# --- images ------------------------------------------------------------------------------------------------------
+
+
+def test_folder_of_images(folder, capsys):
+    assert main(["compare", str(folder), "--encoders", "pca", "--resamples", "2"]) == 0
+    out = capsys.readouterr().out
+    assert "pictures: 24 images of 6x6 pixels, grey, 2 classes.\n18 rows" in out
+    assert re.search(r"\nraw +36 .* 1\.000", out)
+    for name in ("random", "pca"):
+        assert f"\n{name} " in out
+    assert main(["compare", str(folder), "--encoders", "raw", "--size", "4", "--resamples", "2"]) == 0
+    out = capsys.readouterr().out
+    assert "24 images of 4x4 pixels" in out
+    assert "Images were resized to 4x4 pixels." in out
+
+
+def test_large_folder_is_not_decoded_at_once(folder, monkeypatch, capsys):
+    monkeypatch.setattr("skrep.report.tables.MAX_DECODED_BYTES", 100)
+    assert main(["compare", str(folder), "--encoders", "pca", "--resamples", "2"]) == 0
+    out = capsys.readouterr().out
+    assert "are decoded in each epoch" in out
+    assert re.search(r"\nraw +36 .* 1\.000", out)
+
+
+@pytest.mark.parametrize(("shape", "kind"), [((6, 6), "grey"), ((6, 6, 1), "grey"), ((6, 5, 3), "colour")])
+def test_arrays_of_images(shape, kind, tmp_path, capsys):
+    X = np.random.default_rng(0).integers(0, 256, size=(40, *shape), dtype=np.uint8)
+    np.savez(tmp_path / "a.npz", X=X, y=np.arange(40) % 2)
+    assert main(["compare", str(tmp_path / "a.npz"), "--encoders", "pca", "--resamples", "2"]) == 0
+    out = capsys.readouterr().out
+    assert f"a.npz: 40 images of {shape[0]}x{shape[1]} pixels, {kind}, 2 classes." in out
+    assert ("X has three axes and was read as grey images" in out) == (len(shape) == 2)
+
+
+def test_all_encoders_learn_from_images_and_from_tables(folder, mixed, capsys):
+    for data in ([str(folder)], [str(mixed), "--target", "class"]):
+        assert main(["compare", *data, "--budget", "0.001", "--resamples", "2"]) == 0
+        out, err = capsys.readouterr()
+        for name in ("raw", "random", "pca", "autoencoder", "simclr"):
+            assert f"\n{name} " in out
+            assert re.search(rf"  {name}: \d+\.\d s", err)
+        assert "failed" not in out
+        assert re.search(r"simclr was trained for 1 of \d+ epochs, to fit all encoders in about 0.001 s\.", out)
+
+
+# --- bad input ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -70,19 +153,25 @@ def test_default_data_in_a_fresh_process():
         (["{mixed}", "--target", "petal length (cm)"], "looks like a quantity"),
         (
             ["{mixed}", "--target", "class", "--encoders", "pca,magic"],
-            "magic is not known. Choose from pca, autoencoder",
+            "magic is not known. Choose from pca, autoencoder, simclr",
         ),
         (["{mixed}", "--target", "class", "--resamples", "0"], "--resamples 0: at least 1"),
         (["{mixed}", "--target", "class", "--seed", "-1"], "--seed -1: expected"),
         (["--target", "class"], "--target class needs DATA"),
-        (["{folder}"], "is a folder; .csv, .parquet and .npz are read"),
+        (["{mixed}", "--target", "class", "--budget", "0"], "--budget 0: expected seconds"),
+        (["{mixed}", "--target", "class", "--size", "8"], "--size 8 is for a folder of images"),
+        (["--size", "8"], "--size 8 is for a folder of images"),
+        (["{folder}"], "holds no image; known are .bmp"),
         (["{folder}/a.txt"], "is a '.txt' file"),
         (["{folder}/broken.npz"], "cannot be read as .npz"),
         (["{folder}/broken.parquet", "--target", "y"], "cannot be read as .parquet"),
         (["{folder}/empty.csv", "--target", "y"], "cannot be read as .csv"),
         (["{folder}/other.npz"], r"holds \['a'\]; expected the arrays 'X' and 'y'"),
         (["{folder}/objects.npz"], "object arrays, which are pickles"),
-        (["{folder}/images.npz"], r"expected a table .* Flatten images with X.reshape"),
+        (["{folder}/movies.npz"], r"X has shape \(20, 2, 8, 8, 3\); expected a table .* or images"),
+        (["{folder}/channels.npz"], r"\(20, 3, 8, 8\), which looks like channels first.* X.transpose\(0, 2, 3, 1\)"),
+        (["{folder}/gap.npz"], "image 7 of X holds NaN"),
+        (["{folder}/words.npz"], "images of dtype <U1; expected numbers"),
         (["{folder}/short.npz"], "expected one class for each row"),
         (["{folder}/nan.npz"], "no column to learn from"),
         (["{folder}/rare.npz"], "has 1 row; at least 2"),
@@ -97,18 +186,128 @@ def test_bad_input_is_told_in_one_line(arguments, message, mixed, tmp_path, caps
     X, y = np.ones((20, 3)), np.arange(20) % 2
     np.savez(tmp_path / "other.npz", a=X)
     np.savez(tmp_path / "objects.npz", X=np.array([{}] * 20), y=y)
-    np.savez(tmp_path / "images.npz", X=np.ones((20, 8, 8)), y=y)
+    np.savez(tmp_path / "movies.npz", X=np.ones((20, 2, 8, 8, 3)), y=y)
+    np.savez(tmp_path / "channels.npz", X=np.ones((20, 3, 8, 8)), y=y)
+    np.savez(tmp_path / "gap.npz", X=np.where(np.arange(20)[:, None, None] == 7, np.nan, np.ones((20, 8, 8))), y=y)
+    np.savez(tmp_path / "words.npz", X=np.full((20, 8, 8), "a"), y=y)
     np.savez(tmp_path / "short.npz", X=X, y=y[:5])
     np.savez(tmp_path / "nan.npz", X=X * np.nan, y=y)
     np.savez(tmp_path / "rare.npz", X=X, y=np.r_[np.zeros(19), 1].astype(int))
     pd.DataFrame({"constant": 1, "y": y}).to_csv(tmp_path / "nothing.csv", index=False)
-    given = [a.format(mixed=mixed, folder=tmp_path) for a in arguments]
-    assert main(["compare", *given]) == 2
-    error = capsys.readouterr().err
-    line = error.splitlines()[-1]
+    expect_one_line([a.format(mixed=mixed, folder=tmp_path) for a in arguments], message, capsys)
+
+
+def expect_one_line(arguments, message, capsys):
+    assert main(["compare", *arguments]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
     assert line.startswith("skrep: error: ")
     assert re.search(message, line), line
-    assert "Traceback" not in error
+
+
+def test_bad_folders_are_told_in_one_line(folder, tmp_path, monkeypatch, capsys):
+    image = pytest.importorskip("PIL.Image")
+    expect_one_line([str(folder / "light")], "no sub-folder of them; expected one sub-folder for each class", capsys)
+    expect_one_line([str(folder), "--target", "y"], "the classes of a folder of images are its sub-folders", capsys)
+    expect_one_line([str(folder), "--size", "0"], "--size 0: expected a number of pixels", capsys)
+    image.new("L", (9, 6)).save(folder / "light" / "wide.png")
+    expect_one_line([str(folder)], r"wide.png is 6x9 pixels.* Pass --size N, to which all are resized", capsys)
+    (folder / "light" / "wide.png").write_bytes(b"no image")
+    expect_one_line([str(folder)], r"light/wide.png cannot be read as an image", capsys)
+    whole = (folder / "light" / "00.png").read_bytes()
+    (folder / "light" / "wide.png").write_bytes(whole[: len(whole) // 2])  # with a header, without the pixels
+    expect_one_line([str(folder)], r"light/wide.png cannot be read as an image", capsys)
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    expect_one_line([str(folder)], r"needs Pillow: pip install", capsys)
+
+
+def test_bad_report_paths_are_told_before_anything_is_read(tmp_path, monkeypatch, capsys):
+    for path, message in (
+        (tmp_path, r"is a folder; give the path of a file in it, such as .*report.html"),
+        (tmp_path / "nowhere" / "a.html", r"cannot be written \(No such file or directory\)"),
+    ):
+        expect_one_line(["nowhere.csv", "--report", str(path)], message, capsys)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    expect_one_line(["nowhere.csv", "--report", str(tmp_path / "a.html")], "--report needs matplotlib", capsys)
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- failures, Ctrl-C and progress -------------------------------------------------------------------------------
+
+
+def test_ctrl_c_keeps_what_is_done(folder, encoders, tmp_path, capsys):
+    report = tmp_path / "out.html"
+    encoders(raw=None, broken=Fails(ValueError("no luck")), slow=Fails(KeyboardInterrupt()), last=None)
+    assert main(["compare", str(folder), "--resamples", "2", "--report", str(report)]) == 130
+    out, err = capsys.readouterr()
+    assert re.search(r"\nraw +36 ", out)
+    assert "broken failed: no luck" in out
+    assert "interrupted during slow" in out
+    assert err.splitlines()[-1] == "skrep: interrupted; missing: slow, last"
+    assert "Interrupted during slow" in report.read_text()
+
+
+def test_ctrl_c_before_the_first_row(folder, encoders, tmp_path, capsys):
+    encoders(slow=Fails(KeyboardInterrupt()), raw=None)
+    assert main(["compare", str(folder), "--report", str(tmp_path / "out.html")]) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "skrep: interrupted"
+    assert not (tmp_path / "out.html").exists()
+
+
+def test_failures(folder, encoders, capsys):
+    encoders(raw=None, broken=Fails(ValueError("no\nluck")))
+    assert main(["compare", str(folder), "--resamples", "2"]) == 0
+    assert "broken failed: no luck" in capsys.readouterr().out
+    encoders(one=Fails(ValueError("no\nluck")), two=Fails(ValueError("nor here")))
+    expect_one_line([str(folder), "--resamples", "2"], "^skrep: error: no luck$", capsys)
+
+
+class Stream:
+    def __init__(self, is_terminal):
+        self.is_terminal, self.text = is_terminal, ""
+
+    def isatty(self):
+        return self.is_terminal
+
+    def write(self, text):
+        self.text += text
+
+    def flush(self):
+        pass
+
+
+def test_progress(monkeypatch):
+    seconds = 0.0
+    monkeypatch.setattr("skrep.report.progress.time.monotonic", lambda: seconds)
+    shown = {}
+    for is_terminal in (True, False):
+        stream, seconds = Stream(is_terminal), 0.0
+        progress = Progress(stream)
+        progress("raw", 0, None)
+        progress("auto", 0, None)
+        for epoch in range(1, 5):
+            seconds += 6
+            progress("auto", epoch, 10)
+        progress.close()
+        progress.close()
+        shown[is_terminal] = stream.text
+    assert shown[False].splitlines() == [
+        "  raw: ...",
+        "  raw: 0.0 s",
+        "  auto: ...",
+        "  auto: epoch 2/10, about 48 s left",
+        "  auto: epoch 4/10, about 36 s left",
+        "  auto: 24.0 s",
+    ]
+    raw, auto, rest = shown[True].split("\n")
+    assert rest == ""
+    assert raw == "\r  raw: ...\r  raw: 0.0 s"
+    assert auto.split("\r")[1:4] == [
+        "  auto: ...",
+        "  auto: epoch 1/10, about 54 s left",
+        "  auto: epoch 2/10, about 48 s left",
+    ]
+    assert auto.split("\r")[-1].rstrip() == "  auto: 24.0 s"
+    assert len(auto.split("\r")[-1]) == len("  auto: epoch 4/10, about 36 s left")  # nothing of the longer line stays
 
 
 def test_help(capsys):

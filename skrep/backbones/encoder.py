@@ -1,0 +1,179 @@
+"""The encoder of the methods that take tables and images: scaling, then a backbone, or one of its blocks."""
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from skrep.backbones.convnet import ConvNet
+from skrep.backbones.layers import Linear, Pixels, Standardize, by_channel, by_column
+from skrep.backbones.mlp import MLP
+from skrep.data import Source
+
+__all__ = ["InputEncoder", "make_encoder"]
+
+# Images from which the mean and spread of the channels are taken.
+MOMENT_IMAGES = 10_000
+
+
+class InputEncoder(nn.Module):
+    """From rows in the units of the data to features.
+
+    Parameters
+    ----------
+    scale : torch.nn.Module
+        From units of the data to those in which views work, with an ``inverse``.
+    standardize : torch.nn.Module
+        From there to the numbers of unit size that networks like.
+    backbone : torch.nn.Module
+        The network.
+    layer : str, int or None, default=None
+        The block of the backbone whose output are the features: its name, as ``named_modules`` has it, or its position
+        among the backbone's children. None is the backbone's own output.
+    """
+
+    def __init__(self, scale: nn.Module, standardize: nn.Module, backbone: nn.Module, layer: str | int | None = None):
+        super().__init__()
+        self.scale, self.standardize, self.backbone = scale, standardize, backbone
+        self.layer = _find_layer(backbone, layer)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._read(self.standardize(self.scale(x)))  # (batch, ...) -> (batch, n_features_out)
+
+    def embed(self, views: Tensor) -> Tensor:
+        """Output of the backbone for what views made of scaled rows."""
+        features: Tensor = self.backbone(self.standardize(views))
+        return features
+
+    def show(self, views: Tensor) -> Tensor:
+        """Views for people: columns in their own units, or pixels in [0, 1] with channels last."""
+        if views.ndim == 4:
+            return views.permute(0, 2, 3, 1)  # (batch, channels, height, width) -> (batch, height, width, channels)
+        rows: Tensor = self.scale.inverse(views)  # type: ignore[operator]
+        return rows
+
+    def _read(self, x: Tensor) -> Tensor:
+        if self.layer is None:
+            output: Tensor = self.backbone(x)
+            return output
+
+        def stop(module: nn.Module, inputs: Any, output: Tensor) -> None:
+            raise _Reached(output)
+
+        hook = self.backbone.get_submodule(self.layer).register_forward_hook(stop)
+        try:
+            self.backbone(x)
+        except _Reached as reached:
+            block: Tensor = reached.args[0]
+        finally:
+            hook.remove()
+        # (batch, channels, height, width) -> (batch, channels); (batch, tokens, channels) likewise
+        return block.flatten(2).mean(2) if block.ndim == 4 else block.mean(1) if block.ndim == 3 else block
+
+    def extra_repr(self) -> str:
+        return "" if self.layer is None else f"layer={self.layer!r}"
+
+
+class _Reached(Exception):
+    """Carries a block's output out of the forward pass; what comes after the block need not run."""
+
+
+def _find_layer(backbone: nn.Module, layer: str | int | None) -> str | None:
+    children = [name for name, _ in backbone.named_children()]
+    if layer is None:
+        return None
+    if isinstance(layer, str):
+        if layer and layer in dict(backbone.named_modules()):
+            return layer
+    elif -len(children) <= layer < len(children):
+        return children[layer]
+    raise ValueError(f"layer={layer!r} is not in the backbone; its blocks are {children} (positions or names).")
+
+
+def make_encoder(
+    data: Source, backbone: Any, n_components: int | None, layer: str | int | None = None
+) -> tuple[InputEncoder, int]:
+    """The encoder for these data, and the width of its backbone's output.
+
+    Parameters
+    ----------
+    data : Source
+        Tables or images.
+    backbone : part with ``build``, torch.nn.Module or None
+        None is an :class:`MLP` for tables and a :class:`ConvNet` for images. A module gets standardised rows
+        (batch, n_features) or images (batch, channels, height, width) and begins with a copy of its weights.
+    n_components : int or None
+        Width of the output; None takes the backbone's own.
+    layer : str, int or None
+        As in :class:`InputEncoder`.
+
+    Raises
+    ------
+    ValueError
+        If the backbone cannot take the data, or its output is not one vector for each row.
+    """
+    is_table = len(data.shape) == 1
+    if backbone is None:
+        backbone = MLP() if is_table else ConvNet()
+    if isinstance(backbone, nn.Module):
+        network = copy.deepcopy(backbone)
+    elif hasattr(backbone, "build"):
+        network = backbone.build(data.shape, n_components)
+    else:
+        raise ValueError(
+            f"backbone={backbone!r} does not build a network; pass a part of skrep.backbones, such as ConvNet(), or a "
+            "torch.nn.Module."
+        )
+    scale: nn.Module
+    standardize: nn.Module
+    if is_table:
+        scale, standardize = by_column(*data.moments()), nn.Identity()
+    else:
+        scale = pixels_of(data)
+        standardize = _standardize_images(data, scale)
+    encoder = InputEncoder(scale, standardize, network, layer)
+    width = _output_width(encoder, data)
+    if n_components is None or n_components == width:
+        return encoder, width
+    encoder.backbone = nn.Sequential(network, Linear(width, n_components))
+    encoder.layer = None if encoder.layer is None else f"0.{encoder.layer}"
+    return encoder, n_components
+
+
+def pixels_of(data: Source) -> Pixels:
+    """The scaling of images to [0, 1]: 0 to 255 for uint8; floats that exceed [0, 1] by what they reach."""
+    if data.chunk(0, 1).dtype == torch.uint8:
+        return Pixels(0.0, 255.0)
+    low, high = data.range()
+    return Pixels(0.0, 1.0) if low >= 0 and high <= 1 else Pixels(low, high)
+
+
+def _standardize_images(data: Source, pixels: Pixels) -> Standardize:
+    mean, variance = data.sample(MOMENT_IMAGES).moments()  # (height, width, channels)
+    low, span = pixels.low.double(), pixels.span.double()
+    return by_channel((mean - low) / span, variance / span.square())
+
+
+def _output_width(encoder: InputEncoder, data: Source) -> int:
+    rows = data.take(torch.arange(2), torch.device("cpu"))
+    was_training = encoder.backbone.training
+    encoder.eval()
+    try:
+        with torch.no_grad():
+            output = encoder.embed(encoder.scale(rows))
+    except (RuntimeError, ValueError, IndexError) as error:
+        shape = tuple(encoder.scale(rows).shape[1:])
+        raise ValueError(
+            f"backbone={type(encoder.backbone).__name__} cannot take a batch of rows of shape {shape}: "
+            f"{str(error).splitlines()[0]}"
+        ) from None
+    finally:
+        encoder.train(was_training)
+    if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != 2:
+        got = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"
+        raise ValueError(
+            f"backbone={type(encoder.backbone).__name__} returned {got} for 2 rows; expected (2, n_features). Pool or "
+            "flatten its output, for example with torch.nn.Sequential(backbone, torch.nn.Flatten())."
+        )
+    return output.shape[1]

@@ -1,0 +1,5 @@
+"""Networks that learn to recognise a sample in two distorted views of it."""
+
+from skrep.contrastive.simclr import SimCLRTransformer
+
+__all__ = ["SimCLRTransformer"]

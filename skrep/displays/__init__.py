@@ -1,0 +1,9 @@
+"""Pictures of what was learned, with scikit-learn's Display classes."""
+
+from skrep.displays.embedding import EmbeddingDisplay
+from skrep.displays.few_label import FewLabelDisplay
+from skrep.displays.reconstruction import ReconstructionDisplay
+from skrep.displays.training_curve import TrainingCurveDisplay
+from skrep.displays.views import ViewsDisplay
+
+__all__ = ["EmbeddingDisplay", "FewLabelDisplay", "ReconstructionDisplay", "TrainingCurveDisplay", "ViewsDisplay"]

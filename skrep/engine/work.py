@@ -1,0 +1,24 @@
+"""What a network costs."""
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from skrep.engine.randomness import global_generators
+
+__all__ = ["training_operations"]
+
+
+@torch.no_grad()
+def training_operations(module: nn.Module, inputs: Any) -> int:
+    """Floating-point operations of a training step: those of the forward pass, and twice as many for gradients."""
+    was_training = module.training
+    module.eval()  # batch statistics stay as they are
+    try:
+        with global_generators(torch.device("cpu")), FlopCounterMode(display=False) as counter:
+            module(inputs)
+    finally:
+        module.train(was_training)
+    return 3 * int(counter.get_total_flops())

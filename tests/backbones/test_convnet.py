@@ -1,0 +1,40 @@
+import pytest
+import torch
+from torch import nn
+
+from skrep.backbones import ConvDecoder, ConvNet
+
+
+@pytest.mark.parametrize(
+    "shape", [(4, 4, 1), (8, 8, 1), (28, 28, 1), (32, 32, 3), (5, 17, 2), (96, 64, 3), (224, 224, 3)]
+)
+def test_any_size_of_image(shape):
+    height, width, channels = shape
+    net = ConvNet(4).build(shape, 7)
+    x = torch.randn(2, channels, height, width)
+    assert net(x).shape == (2, 7)
+    assert ConvDecoder(7, shape, width=4)(net(x)).shape == x.shape
+    convolutions = [layer for layer in net.modules() if isinstance(layer, nn.Conv2d)]
+    assert len(convolutions) >= 3
+    before_last = nn.Sequential(*list(net)[:-2])(x)  # ahead of flattening and the linear layer
+    assert max(before_last.shape[2:]) <= 4
+
+
+def test_every_pixel_counts():
+    net = ConvNet(4).build((28, 28, 1), 5).eval()
+    x = torch.zeros(1, 1, 28, 28, requires_grad=True)
+    net(x + torch.randn(28, 28)).square().sum().backward()
+    assert (x.grad != 0).all()
+
+
+def test_width_and_default_output():
+    net = ConvNet(8).build((32, 32, 3), None)
+    assert [layer.out_channels for layer in net.modules() if isinstance(layer, nn.Conv2d)] == [8, 16, 32]
+    assert net(torch.zeros(2, 3, 32, 32)).shape == (2, 32)
+
+
+def test_too_small_and_no_image():
+    with pytest.raises(ValueError, match=r"at least 4x4 pixels; got 3x9"):
+        ConvNet().build((3, 9, 1), None)
+    with pytest.raises(ValueError, match=r"takes images; the data are a table of 10 columns"):
+        ConvNet().build((10,), None)

@@ -1,0 +1,166 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
+from torch import nn
+
+from skrep import RandomEncoder, SimCLRTransformer
+from skrep.backbones import MLP, ConvNet, ResNet
+from skrep.data import AsImages
+from skrep.evaluation import few_label_probe
+from skrep.views import Chain, GaussianNoise, RandomFeatureCorruption, RandomFlip
+from tests.engine.test_training import Ctrl, weights
+
+
+@pytest.fixture(scope="module")
+def images(digits):
+    return AsImages((8, 8)).fit_transform(digits[0])
+
+
+def quick(**options):
+    return SimCLRTransformer(**{"max_epochs": 2, "random_state": 0, "backbone": ConvNet(4)} | options)
+
+
+def test_it_beats_pixels_and_the_untrained_network_with_few_labels(images, digits):
+    encoder = SimCLRTransformer(max_epochs=15, random_state=0)
+    probe = {"budgets": [5], "n_resamples": 10}
+    simclr, raw, random = (
+        few_label_probe(e, X, digits[1], **probe).mean[0]
+        for e, X in [(encoder, images), (None, digits[0]), (RandomEncoder(like=encoder), images)]
+    )
+    assert simclr > max(raw, random) + 0.02
+
+
+def test_the_loss_falls_from_that_of_chance(images):
+    history = quick(batch_size=64, max_epochs=4).fit(images).history_
+    assert history[-1]["train_loss"] < history[0]["train_loss"] < np.log(2 * 64 - 1) + 0.5
+
+
+def test_both_views_pass_as_one_batch_and_differ(images):
+    encoder = quick().fit(images)
+    module = encoder.net_.module_
+    seen = []
+    module.projector.register_forward_hook(lambda layer, inputs, output: seen.append(len(output)))
+    encoder.partial_fit(images[:32])
+    assert seen == [64]
+    first, second = encoder.sample_views(images[:5])
+    assert first.shape == second.shape == (5, 8, 8, 1)
+    assert not np.array_equal(first, second)
+    again = encoder.sample_views(images[:5])
+    np.testing.assert_array_equal(first, again[0])
+    assert not np.array_equal(first, encoder.sample_views(images[:5], random_state=1)[0])
+
+
+def test_views_of_tables_are_in_the_units_of_the_columns(table):
+    table = table * 100 + 1000
+    encoder = SimCLRTransformer(2, max_epochs=1, random_state=0, augment=RandomFeatureCorruption(0.5)).fit(table)
+    for view in encoder.sample_views(table):
+        for column in range(6):
+            assert np.isin(view[:, column].round(1), table[:, column].round(1)).mean() > 0.95
+        assert 0.1 < (np.abs(view - table) > 0.1).mean() < 0.6
+
+
+@pytest.mark.parametrize(
+    ("backbone", "width"),
+    [(ConvNet(4), 16), (ResNet(), 512), (nn.Sequential(nn.Flatten(), nn.Linear(64, 7)), 7)],
+    ids=["ConvNet", "ResNet", "module"],
+)
+def test_backbones(backbone, width, images):
+    encoder = quick(backbone=backbone, max_epochs=1).fit(images[:64])
+    assert encoder.transform(images[:9]).shape == (9, width)
+    assert quick(backbone=backbone, n_components=5, max_epochs=1).fit_transform(images[:64]).shape == (64, 5)
+
+
+def test_a_module_begins_with_its_own_weights_and_keeps_them(images):
+    module = nn.Sequential(nn.Flatten(), nn.Linear(64, 7))
+    before = module[1].weight.clone()
+    untrained = RandomEncoder(like=quick(backbone=module)).fit(images)
+    assert torch.equal(untrained.net_.module_.encoder.backbone[1].weight, before)
+    trained = quick(backbone=module).fit(images)
+    assert not torch.equal(trained.net_.module_.encoder.backbone[1].weight, before)
+    assert torch.equal(module[1].weight, before)
+
+
+def test_a_layer_is_what_the_backbone_has_there(images):
+    whole = quick().fit(images)
+    backbone = whole.net_.module_.encoder.backbone
+    x = torch.from_numpy(images[:64]).float()
+    with torch.no_grad():
+        block = backbone[1](backbone[0](whole.net_.module_.encoder.standardize(whole.net_.module_.encoder.scale(x))))
+    for layer in ("1", 1, -4):
+        part = quick(layer=layer).fit(images)
+        assert torch.equal(weights(part), weights(whole))  # training is the same
+        np.testing.assert_allclose(part.transform(images[:64]), block.mean((2, 3)), atol=1e-5)
+    with pytest.raises(ValueError, match=r"layer='five' is not in the backbone; its blocks are \['0', '1'"):
+        quick(layer="five").fit(images)
+    with pytest.raises(ValueError, match="layer=9"):
+        quick(layer=9).fit(images)
+    assert quick(layer=0, n_components=3, backbone=nn.Sequential(nn.Conv2d(1, 6, 3), nn.Flatten())).fit_transform(
+        images
+    ).shape == (600, 6)
+
+
+def test_parts_are_searched_by_name(images, digits):
+    pipe = Pipeline([("enc", quick()), ("probe", LogisticRegression(max_iter=3000))])
+    grid = {"enc__backbone__width": [2, 4], "enc__augment": ["flip", ["affine", GaussianNoise(0.1)]]}
+    search = GridSearchCV(pipe, grid, cv=2).fit(images[:100], digits[1][:100])
+    assert len(search.cv_results_["mean_test_score"]) == 4
+    chain = quick(augment=Chain([RandomFlip(), GaussianNoise()])).set_params(augment__views=[RandomFlip()])
+    assert chain.fit(images[:20]).n_epochs_ == 2
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 33])
+@pytest.mark.parametrize("batch_size", [2, 3, 32])
+def test_no_batch_has_a_single_row(n, batch_size, images):
+    sizes = []
+    encoder = quick(batch_size=batch_size)
+    original = encoder.objective
+    encoder.objective = lambda outputs, target: (sizes.append(len(outputs) // 2), original(outputs, target))[1]
+    encoder.fit(images[:n])
+    assert min(sizes) >= 2
+    assert sum(sizes) == 2 * n
+
+
+BAD = {
+    "batches of one": ({"batch_size": 1}, r"batch_size=1.*at least 2"),
+    "unknown view": ({"augment": "swirl"}, r"augment='swirl'.*'crop'"),
+    "unknown view in a list": ({"augment": ["crop", "swirl"]}, r"'swirl'"),
+    "a class": ({"augment": RandomFlip}, "augment"),
+    "bad view": ({"augment": RandomFlip(2.0)}, "horizontal"),
+    "view of tables": ({"augment": MLP()}, "augment"),
+    "output not 2-D": ({"backbone": nn.Conv2d(1, 2, 3)}, r"returned shape \(2, 2, 6, 6\) for 2 rows.*Flatten"),
+    "output no tensor": ({"backbone": nn.Identity()}, r"returned shape \(2, 1, 8, 8\)"),
+    "channels do not fit": ({"backbone": nn.Sequential(nn.Conv2d(3, 2, 3), nn.Flatten())}, r"\(1, 8, 8\).*channels"),
+    "reach": ({"backbone": ResNet(stem="imagenet")}, "8x8|8 x 8"),
+    "backbone of tables": ({"backbone": MLP()}, r"takes tables.*ConvNet"),
+    "no backbone": ({"backbone": LogisticRegression()}, r"backbone=LogisticRegression\(\).*build"),
+    "temperature": ({"temperature": 0}, "temperature must be a number above 0"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_parameters(case, images):
+    options, message = BAD[case]
+    encoder = quick(**options)
+    with pytest.raises(ValueError, match=message):
+        encoder.fit(images)
+    assert not hasattr(encoder, "net_")
+
+
+def test_tables_take_no_convolutions(table):
+    with pytest.raises(ValueError, match=r"takes images.*6 columns.*AsImages"):
+        quick().fit(table)
+
+
+@pytest.mark.parametrize("at", [(0, 1), (1, 3)])
+def test_interrupted_and_resumed_is_the_same_to_the_bit(at, images, tmp_path):
+    options = {"max_epochs": 3, "batch_size": 100, "validation_fraction": 0.1}
+    whole = quick(**options).fit(images)
+    with pytest.raises(KeyboardInterrupt):
+        quick(**options, checkpoint=tmp_path, callbacks=[Ctrl(at, "raise")]).fit(images)
+    resumed = quick(**options, checkpoint=tmp_path, layer=1).fit(images)  # the layer is no part of training
+    assert resumed.resumed_from_ == at
+    assert torch.equal(weights(resumed), weights(whole))
+    assert resumed.history_ == whole.history_
