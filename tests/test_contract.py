@@ -485,6 +485,17 @@ def test_images_and_tables_are_not_mixed_up(cls, images):
     assert (again.n_features_in_, hasattr(again, "image_shape_")) == (270, False)
 
 
+@every_of_images
+def test_images_in_other_units(cls, images):
+    floats = (images / 255).astype(np.float32)
+    with pytest.raises(ValueError, match=r"fitted on images of floats and got uint8.*X / 255"):
+        small(cls).fit(floats).transform(images)
+    with pytest.raises(ValueError, match=r"fitted on images of uint8, 0 to 255, and got floats of at most 1"):
+        small(cls).fit(images).transform(floats)
+    fitted = small(cls).fit(images)
+    np.testing.assert_array_equal(fitted.transform(images.astype(np.float32)), fitted.transform(images))
+
+
 def hostile_images():
     shapes = hnp.array_shapes(min_dims=4, max_dims=4, min_side=0, max_side=9)
     floats = hnp.arrays(np.float32, shapes, elements=st.floats(width=32), fill=st.nothing())

@@ -16,7 +16,7 @@ FINAL_SIDE = 4
 
 
 class ConvNetModule(nn.Sequential):
-    """Strided convolutions with batch normalisation, then one linear layer over what is left of the image.
+    """Strided convolutions with batch normalisation, then one wide layer over what is left of the image.
 
     Every convolution halves the sides and doubles the channels until a side is at most 4 pixels: no pooling, and few
     multiplications at full resolution, which is what a CPU is slow at.
@@ -27,12 +27,12 @@ class ConvNetModule(nn.Sequential):
         Height, width and channels of an image.
     width : int
         Channels of the first convolution.
-    n_components : int
-        Width of the output.
+    n_components : int or None
+        Width of the output. None takes the wide layer's own, 16 times `width`, rectified; a number adds a linear layer.
     """
 
-    def __init__(self, shape: tuple[int, int, int], width: int, n_components: int):
-        height, side, n_in = shape[0], shape[1], shape[2]
+    def __init__(self, shape: tuple[int, int, int], width: int, n_components: int | None):
+        height, side, n_in = shape
         layers: list[nn.Module] = []
         n_out = width
         for i in range(max(3, math.ceil(math.log2(max(height, side) / FINAL_SIDE)))):
@@ -42,7 +42,13 @@ class ConvNetModule(nn.Sequential):
             layers.append(nn.Sequential(conv, nn.BatchNorm2d(n_out), nn.ReLU()))
             height, side = ((n + 2 - kernel) // stride + 1 for n in (height, side))
             n_in, n_out = n_out, min(2 * n_out, 8 * width)
-        super().__init__(*layers, nn.Flatten(), Linear(n_in * height * side, n_components))
+        wide = nn.Sequential(
+            nn.Flatten(),  # (batch, channels, height, width) -> (batch, channels * height * width)
+            Linear(n_in * height * side, 16 * width, bias=False),
+            nn.BatchNorm1d(16 * width),
+            nn.ReLU(),
+        )
+        super().__init__(*layers, wide, *([] if n_components is None else [Linear(16 * width, n_components)]))
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
@@ -91,14 +97,14 @@ class ConvNet(BaseEstimator):
     Parameters
     ----------
     width : int, default=32
-        Channels of the first convolution; each further one has twice as many.
+        Channels of the first convolution; each further one has twice as many, up to eight times.
 
     Examples
     --------
     >>> import torch
     >>> from skrep.backbones import ConvNet
     >>> ConvNet().build((28, 28, 1), None)(torch.zeros(2, 1, 28, 28)).shape
-    torch.Size([2, 128])
+    torch.Size([2, 512])
     """
 
     width: int = param(Integer(low=1), default=32)
@@ -111,7 +117,7 @@ class ConvNet(BaseEstimator):
         shape : tuple of (int, int, int)
             Height, width and channels.
         n_components : int or None
-            Width of the output; None takes four times `width`.
+            Width of the output, a linear layer. None takes the features before it: 16 times `width`, rectified.
 
         Raises
         ------
@@ -129,4 +135,4 @@ class ConvNet(BaseEstimator):
                 f"backbone=ConvNet(...) needs images of at least {FINAL_SIDE}x{FINAL_SIDE} pixels; got "
                 f"{shape[0]}x{shape[1]}. Enlarge the images, or pass rows of pixels, X.reshape(len(X), -1)."
             )
-        return ConvNetModule((shape[0], shape[1], shape[2]), self.width, n_components or 4 * self.width)
+        return ConvNetModule((shape[0], shape[1], shape[2]), self.width, n_components)

@@ -93,7 +93,7 @@ class SimCLRTransformer(TorchTransformer):
     >>> from skrep.data import AsImages
     >>> X = AsImages((8, 8)).fit_transform(load_digits().data)
     >>> SimCLRTransformer(max_epochs=1, random_state=0).fit_transform(X).shape
-    (1797, 128)
+    (1797, 512)
     """
 
     n_components: int | None = param(Integer(low=1), None, default=None)

@@ -21,7 +21,8 @@ class ImageFiles(torch.utils.data.Dataset):
     """Images on disk, to be passed as X.
 
     Sizes are read from the files' headers at once, pixels only when a batch needs them. An array, list or slice of
-    positions gives a smaller ``ImageFiles``, so that scikit-learn can split it.
+    positions gives a smaller ``ImageFiles``, so that scikit-learn can split it. Photographs are turned as their EXIF
+    data say; of 16 bits a pixel the upper 8 are taken.
 
     Parameters
     ----------
@@ -148,7 +149,7 @@ class ImageFiles(torch.utils.data.Dataset):
 
         try:
             with Image.open(path) as file:
-                image = file.convert("RGB" if self._color else "L")
+                image = _eight_bits(_upright(file)).convert("RGB" if self._color else "L")
         except (OSError, SyntaxError, ValueError) as error:
             raise ValueError(f"{path} cannot be read as an image ({error}). Remove or replace the file.") from None
         height, width = self._size
@@ -172,11 +173,32 @@ def _read_header(path: Path) -> tuple[tuple[int, int], bool]:
         raise ImportError("reading image files needs Pillow: pip install 'skrep[images]'.") from None
     try:
         with Image.open(path) as file:
-            return (file.height, file.width), file.mode not in ("1", "L", "LA", "I", "I;16", "F")
+            if file.mode == "F":
+                raise ValueError("pixels are floats of unknown range; load it yourself and pass an array")
+            size = (file.width, file.height) if _orientation(file) > 4 else (file.height, file.width)
+            return size, file.mode not in ("1", "L", "LA") and not file.mode.startswith("I")
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} does not exist. Check the path.") from None
     except (OSError, SyntaxError, ValueError) as error:
         raise ValueError(f"{path} cannot be read as an image ({error}). Remove or replace the file.") from None
+
+
+def _orientation(file: Any) -> int:
+    """How the camera was held, as EXIF has it, 1 to 8. Pillow turns TIFF itself, and would have to decode a PNG."""
+    return int(file.getexif().get(0x0112, 1)) if file.format in ("JPEG", "MPO", "WEBP") else 1
+
+
+def _upright(file: Any) -> Any:
+    from PIL import ImageOps
+
+    return file if _orientation(file) == 1 else ImageOps.exif_transpose(file)
+
+
+def _eight_bits(image: Any) -> Any:
+    """Grey images of 16 bits a pixel by their upper 8; Pillow would cut off at 255."""
+    from PIL import Image
+
+    return Image.fromarray((np.asarray(image) // 256).astype(np.uint8)) if image.mode.startswith("I") else image
 
 
 def _as_size(size: Any) -> tuple[int, int] | None:

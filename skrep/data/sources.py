@@ -39,7 +39,7 @@ class Source(ABC):
 
     @abstractmethod
     def take(self, index: Tensor, device: torch.device) -> Tensor:
-        """The rows at `index` (int64, on the CPU) as float32 on `device`: (len(index), *shape)."""
+        """The rows at `index` (int64, on the CPU) as float32 on `device`, of shape ``(len(index), *shape)``."""
 
     @abstractmethod
     def chunk(self, start: int, stop: int) -> Tensor:

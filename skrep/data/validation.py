@@ -108,6 +108,7 @@ def _read_images(estimator: Any, X: Any, *, reset: bool) -> Source:
         raise ValueError(f"{name} got images of shape {shape} (height, width, channels), without a pixel.")
     if reset:
         estimator.image_shape_ = shape
+        estimator._image_dtype = source.chunk(0, 1).dtype
         for attribute in ("n_features_in_", "feature_names_in_"):
             estimator.__dict__.pop(attribute, None)
     elif shape != estimator.image_shape_:
@@ -115,7 +116,24 @@ def _read_images(estimator: Any, X: Any, *, reset: bool) -> Source:
             f"X has images of shape {shape} (height, width, channels), but {name} is expecting "
             f"{estimator.image_shape_}. Resize them, or fit on images of this size."
         )
+    else:
+        _refuse_other_units(source, estimator._image_dtype, name)
     return source
+
+
+def _refuse_other_units(source: Source, fitted: torch.dtype, name: str) -> None:
+    """Bytes from 0 to 255 where floats were fitted, or floats up to 1 where bytes were, are a mistake."""
+    dtype = source.chunk(0, 1).dtype
+    if dtype == torch.uint8 != fitted:
+        raise ValueError(
+            f"{name} was fitted on images of floats and got uint8. Convert them as the images in fit were, for example "
+            "by X / 255."
+        )
+    if fitted == torch.uint8 != dtype and isinstance(source, ArraySource) and 0 < source.range()[1] <= 1:
+        raise ValueError(
+            f"{name} was fitted on images of uint8, 0 to 255, and got floats of at most 1. Pass uint8, for example "
+            "(255 * X).astype(numpy.uint8)."
+        )
 
 
 def _refuse_channels_first(shape: tuple[int, ...], name: str) -> None:

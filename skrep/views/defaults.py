@@ -6,6 +6,7 @@ from skrep.views.blur import GaussianBlur
 from skrep.views.chain import Chain
 from skrep.views.colour import ColorJitter, RandomGrey
 from skrep.views.corruption import RandomFeatureCorruption
+from skrep.views.erasing import RandomErasing
 from skrep.views.geometry import RandomAffine, RandomFlip, RandomResizedCrop
 from skrep.views.noise import GaussianNoise
 
@@ -26,14 +27,14 @@ def default_views(shape: tuple[int, ...]) -> Any:
     Returns
     -------
     view
-        Tables: columns that are replaced by other rows' values (SCARF). Grey images: small affine distortions, contrast
-        and noise; digits, letters and drawings mean something else when they are mirrored or cut. Colour images: the
-        crops, flips, colours and greys of SimCLR, with blur from 65 pixels a side on.
+        Tables: columns that are replaced by other rows' values (SCARF). Grey images: small affine distortions, holes,
+        brightness, contrast and noise; digits, letters and drawings mean something else when they are mirrored or cut.
+        Colour images: the crops, flips, colours and greys of SimCLR, with blur from 65 pixels a side on.
     """
     if len(shape) == 1:
         return RandomFeatureCorruption()
     if shape[2] != 3:
-        return Chain([RandomAffine(), ColorJitter(brightness=0.4, contrast=0.0, p=1.0), GaussianNoise(0.1)])
+        return Chain([RandomAffine(), RandomErasing(), ColorJitter(p=1.0), GaussianNoise(0.05)])
     views = [RandomResizedCrop(), RandomFlip(), ColorJitter(), RandomGrey()]
     if min(shape[:2]) >= BLUR_FROM:
         views.append(GaussianBlur())

@@ -16,7 +16,7 @@ def test_any_size_of_image(shape):
     assert ConvDecoder(7, shape, width=4)(net(x)).shape == x.shape
     convolutions = [layer for layer in net.modules() if isinstance(layer, nn.Conv2d)]
     assert len(convolutions) >= 3
-    before_last = nn.Sequential(*list(net)[:-2])(x)  # ahead of flattening and the linear layer
+    before_last = nn.Sequential(*list(net)[:-2])(x)  # ahead of the wide layer and the output
     assert max(before_last.shape[2:]) <= 4
 
 
@@ -30,7 +30,8 @@ def test_every_pixel_counts():
 def test_width_and_default_output():
     net = ConvNet(8).build((32, 32, 3), None)
     assert [layer.out_channels for layer in net.modules() if isinstance(layer, nn.Conv2d)] == [8, 16, 32]
-    assert net(torch.zeros(2, 3, 32, 32)).shape == (2, 32)
+    assert net(torch.zeros(2, 3, 32, 32)).shape == (2, 128)
+    assert (net(torch.randn(9, 3, 32, 32)) >= 0).all()
 
 
 def test_too_small_and_no_image():

@@ -69,6 +69,25 @@ def test_grey_files_stay_grey_and_one_colour_file_makes_all_colour(tmp_path):
     assert (files[2] == 20).all()
 
 
+def test_sixteen_bits_and_photographs_on_their_side(tmp_path):
+    deep = (np.arange(20).reshape(4, 5) * 3000).astype(np.uint16)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    files = ImageFiles(tmp_path)
+    assert files.shape == (1, 4, 5, 1)
+    np.testing.assert_array_equal(files[0][..., 0], deep // 256)
+    (tmp_path / "photos").mkdir()
+    image = Image.fromarray(np.arange(60, dtype=np.uint8).reshape(4, 5, 3))
+    exif = image.getexif()
+    exif[0x0112] = 6  # the camera was held upright: turn by 90 degrees clockwise
+    image.save(tmp_path / "photos" / "1.webp", exif=exif, lossless=True)
+    photos = ImageFiles(tmp_path / "photos")
+    assert photos.shape == (1, 5, 4, 3)
+    np.testing.assert_array_equal(photos[0], np.rot90(np.asarray(image), -1))
+    Image.fromarray(np.zeros((4, 4), dtype=np.float32)).save(tmp_path / "photos" / "2.tiff")
+    with pytest.raises(ValueError, match=r"2\.tiff .*floats of unknown range"):
+        ImageFiles(tmp_path / "photos")
+
+
 def test_fit_reads_files_as_it_reads_arrays(folder, pictures):
     encoder = SimCLRTransformer(2, backbone=ConvNet(2), max_epochs=1, random_state=0)
     expected = encoder.fit(pictures).transform(pictures)
