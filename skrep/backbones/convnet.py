@@ -6,7 +6,7 @@ import math
 from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
-from skrep.backbones.layers import Linear
+from skrep.backbones.layers import Flatten, Linear
 from skrep.params import Integer, check_params, param, params
 
 __all__ = ["ConvDecoder", "ConvNet", "ConvNetModule"]
@@ -39,14 +39,14 @@ class ConvNetModule(nn.Sequential):
             stride = 2 if max(height, side) > FINAL_SIDE else 1
             kernel = 4 if i == 0 and stride == 2 else 3
             conv = nn.Conv2d(n_in, n_out, kernel, stride, 1, bias=False)
-            layers.append(nn.Sequential(conv, nn.BatchNorm2d(n_out), nn.ReLU()))
+            layers.append(nn.Sequential(conv, nn.BatchNorm2d(n_out), nn.ReLU(inplace=True)))
             height, side = ((n + 2 - kernel) // stride + 1 for n in (height, side))
             n_in, n_out = n_out, min(2 * n_out, 8 * width)
         wide = nn.Sequential(
-            nn.Flatten(),  # (batch, channels, height, width) -> (batch, channels * height * width)
+            Flatten(),
             Linear(n_in * height * side, 16 * width, bias=False),
             nn.BatchNorm1d(16 * width),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
         )
         super().__init__(*layers, wide, *([] if n_components is None else [Linear(16 * width, n_components)]))
         for layer in self.modules():
@@ -82,7 +82,7 @@ class ConvDecoder(nn.Module):
         small = (widths[0], -(-self.height // 2**doublings), -(-self.side // 2**doublings))
         layers: list[nn.Module] = [Linear(n_components, math.prod(small), bias=False), nn.Unflatten(1, small)]
         for n_in, n_out in itertools.pairwise([*widths, channels]):
-            layers += [nn.BatchNorm2d(n_in), nn.ReLU(), nn.ConvTranspose2d(n_in, n_out, 4, 2, 1)]
+            layers += [nn.BatchNorm2d(n_in), nn.ReLU(inplace=True), nn.ConvTranspose2d(n_in, n_out, 4, 2, 1)]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, code: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from skrep.backbones.convnet import ConvNet
 from skrep.backbones.layers import Linear, Pixels, Standardize, by_channel, by_column
-from skrep.backbones.mlp import MLP
+from skrep.backbones.mlp import WideAndDeep
 from skrep.data import Source
 
 __all__ = ["InputEncoder", "make_encoder"]
@@ -101,7 +101,7 @@ def make_encoder(
     data : Source
         Tables or images.
     backbone : part with ``build``, torch.nn.Module or None
-        None is an :class:`MLP` for tables and a :class:`ConvNet` for images. A module gets standardised rows
+        None is :class:`WideAndDeep` for tables and a :class:`ConvNet` for images. A module gets standardised rows
         (batch, n_features) or images (batch, channels, height, width) and begins with a copy of its weights.
     n_components : int or None
         Width of the output; None takes the backbone's own.
@@ -115,7 +115,7 @@ def make_encoder(
     """
     is_table = len(data.shape) == 1
     if backbone is None:
-        backbone = MLP() if is_table else ConvNet()
+        backbone = WideAndDeep() if is_table else ConvNet()
     if isinstance(backbone, nn.Module):
         network = copy.deepcopy(backbone)
     elif hasattr(backbone, "build"):

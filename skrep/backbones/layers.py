@@ -4,7 +4,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["Linear", "Pixels", "Standardize", "TiedLinear", "by_channel", "by_column", "by_common_scale"]
+__all__ = ["Flatten", "Linear", "Pixels", "Standardize", "TiedLinear", "by_channel", "by_column", "by_common_scale"]
+
+
+class Flatten(nn.Module):
+    """Images to rows in the order in which convolutions leave them in memory, channels last, so that nothing moves."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.permute(0, 2, 3, 1).flatten(1)  # (batch, channels, height, width) -> (batch, h * w * channels)
 
 
 class Linear(nn.Linear):

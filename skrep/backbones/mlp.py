@@ -1,15 +1,16 @@
-"""The multilayer perceptron."""
+"""The multilayer perceptron, alone and beside the columns it reads."""
 
 import itertools
 from collections.abc import Sequence
 
+import torch
 from sklearn.base import BaseEstimator
-from torch import nn
+from torch import Tensor, nn
 
 from skrep.backbones.layers import Linear
 from skrep.params import Integer, SequenceOf, check_params, param, params
 
-__all__ = ["ACTIVATIONS", "MLP", "MLPModule", "default_widths"]
+__all__ = ["ACTIVATIONS", "MLP", "MLPModule", "WideAndDeep", "WideAndDeepModule", "default_widths"]
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "gelu": nn.GELU,
@@ -112,3 +113,73 @@ class MLP(BaseEstimator):
         if len(shape) != 1:
             raise ValueError(f"backbone=MLP(...) takes tables; the data are images of shape {shape}. Use ConvNet().")
         return MLPModule(default_widths(shape[0], n_components, self.hidden), self.activation)
+
+
+class WideAndDeepModule(nn.Module):
+    """The columns, and beside them what a multilayer perceptron makes of them.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        Of the perceptron, from its input to its output: (batch, widths[0]) -> (batch, widths[0] + widths[-1]).
+    activation : {"gelu", "relu", "sigmoid", "silu", "tanh"}, default="gelu"
+        Between the perceptron's layers.
+    """
+
+    def __init__(self, widths: Sequence[int], activation: str = "gelu"):
+        super().__init__()
+        self.deep = MLPModule(widths, activation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([x, self.deep(x)], dim=1)  # (batch, n_features) -> (batch, n_features + n_learned)
+
+
+@params
+class WideAndDeep(BaseEstimator):
+    """The columns side by side with features learned from them, for tables (Cheng et al. 2016, arXiv:1606.07792).
+
+    With few labels a linear model on the columns themselves is often hard to beat. Here it loses nothing, and one
+    learned feature to two columns is few enough not to drown them.
+
+    Parameters
+    ----------
+    hidden : sequence of int or None, default=None
+        Units of the hidden layers. None takes two, of 512 and 256 units or, for narrow tables, fewer.
+    activation : {"gelu", "relu", "sigmoid", "silu", "tanh"}, default="gelu"
+        Between layers; the learned features are linear in the last.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skrep.backbones.mlp import WideAndDeep
+    >>> WideAndDeep().build((10,), None)(torch.zeros(3, 10)).shape
+    torch.Size([3, 15])
+    """
+
+    hidden: Sequence[int] | None = param(SequenceOf(Integer(low=1)), None, default=None)
+    activation: str = param(*ACTIVATIONS, default="gelu")
+
+    def build(self, shape: tuple[int, ...], n_components: int | None) -> nn.Module:
+        """The network for rows of this shape.
+
+        Parameters
+        ----------
+        shape : tuple of (int,)
+            Number of columns.
+        n_components : int or None
+            Width of a linear layer over columns and learned features. None puts none there: the output are the columns
+            and half as many learned features, 2 to 64.
+
+        Raises
+        ------
+        ValueError
+            For a parameter that cannot be used, and for images.
+        """
+        check_params(self)
+        if len(shape) != 1:
+            raise ValueError(
+                f"backbone=WideAndDeep(...) takes tables; the data are images of shape {shape}. Use ConvNet()."
+            )
+        widths = default_widths(shape[0], None, self.hidden)
+        both = WideAndDeepModule(widths, self.activation)
+        return both if n_components is None else nn.Sequential(both, Linear(widths[0] + widths[-1], n_components))

@@ -20,17 +20,6 @@ def _conv(n_in: int, n_out: int, size: int, stride: int = 1) -> nn.Conv2d:
     return conv
 
 
-def _last_norm(width: int) -> nn.BatchNorm2d:
-    """The norm that ends a residual branch.
-
-    Its gain begins at zero: an untrained block is its shortcut, and the gradient reaches every depth (Goyal et al.
-    2017, https://arxiv.org/abs/1706.02677, section 5.1).
-    """
-    norm = nn.BatchNorm2d(width)
-    nn.init.zeros_(norm.weight)
-    return norm
-
-
 def _shortcut(n_in: int, n_out: int, stride: int) -> nn.Module:
     """The input itself, or a projection of it where the branch changes the shape (option B of the paper)."""
     if stride == 1 and n_in == n_out:
@@ -48,7 +37,7 @@ class _BasicBlock(nn.Module):
         self.conv1 = _conv(n_in, width, 3, stride)
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = _conv(width, width, 3)
-        self.bn2 = _last_norm(width)
+        self.bn2 = nn.BatchNorm2d(width)
         self.downsample = _shortcut(n_in, width, stride)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -70,7 +59,7 @@ class _Bottleneck(nn.Module):
         self.conv2 = _conv(width, width, 3, stride)
         self.bn2 = nn.BatchNorm2d(width)
         self.conv3 = _conv(width, n_out, 1)
-        self.bn3 = _last_norm(n_out)
+        self.bn3 = nn.BatchNorm2d(n_out)
         self.downsample = _shortcut(n_in, n_out, stride)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -288,6 +288,8 @@ class Net(NeuralNet):
         self.draws_globally_ = draws_globally_too or draws_globally(self.module_)
         self.autocast_ = self.train_dtype != torch.float32
         device = torch.device(self.device)
+        if device.type == "cpu":
+            _keep_freed_memory()
         progress = Progress(self.label, epochs, len(X), self.verbose)
         progress.skip(self.epoch_ * len(X) + self.seen_)
         watched = {"dataset_train": X, "dataset_valid": valid}
@@ -487,6 +489,15 @@ class Net(NeuralNet):
 
 
 _ONLY_WHILE_TRAINING = ("task_", "run_", "extra_", "schedule_", "trained_")
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc reuse the memory of a batch for the next one; else it returns and fetches it page by page each time.
+
+    glibc maps blocks above a threshold, which rises to the size of the largest such block that was freed, to 32 MiB at
+    most. With small convolutions those pages are a fifth of the time. Elsewhere this is a block allocated and freed.
+    """
+    torch.empty(2**25 - 2**13, dtype=torch.uint8)
 
 
 class _StopTraining(Exception):

@@ -28,13 +28,14 @@ def default_views(shape: tuple[int, ...]) -> Any:
     -------
     view
         Tables: columns that are replaced by other rows' values (SCARF). Grey images: small affine distortions, holes,
-        brightness, contrast and noise; digits, letters and drawings mean something else when they are mirrored or cut.
+        brightness and noise; digits, letters and drawings mean something else when they are mirrored or cut.
         Colour images: the crops, flips, colours and greys of SimCLR, with blur from 65 pixels a side on.
     """
     if len(shape) == 1:
         return RandomFeatureCorruption()
     if shape[2] != 3:
-        return Chain([RandomAffine(), RandomErasing(), ColorJitter(p=1.0), GaussianNoise(0.05)])
+        light = ColorJitter(brightness=0.4, contrast=0.0, p=1.0)
+        return Chain([RandomAffine(), RandomErasing(), light, GaussianNoise(0.05)])
     views = [RandomResizedCrop(), RandomFlip(), ColorJitter(), RandomGrey()]
     if min(shape[:2]) >= BLUR_FROM:
         views.append(GaussianBlur())

@@ -8,6 +8,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from skrep.backbones import ACTIVATIONS, MLP, Linear, MLPModule, TiedLinear, by_column, by_common_scale, default_widths
+from skrep.backbones.mlp import WideAndDeep
 
 
 def test_shapes_and_activations():
@@ -87,3 +88,30 @@ def test_the_part_builds_the_module_and_names_what_it_cannot_take():
     assert [layer.out_features for layer in MLP((7, 5)).build((10,), 3).linears] == [7, 5, 3]
     with pytest.raises(ValueError, match=r"takes tables.*\(8, 8, 1\).*ConvNet"):
         MLP().build((8, 8, 1), 3)
+
+
+@pytest.mark.parametrize(("n_columns", "n_learned"), [(1, 2), (4, 2), (10, 5), (500, 64)])
+def test_columns_pass_beside_the_learned_features(n_columns, n_learned):
+    both = WideAndDeep().build((n_columns,), None)
+    x = torch.randn(6, n_columns)
+    out = both(x)
+    assert torch.equal(out[:, :n_columns], x)
+    assert torch.equal(out[:, n_columns:], both.deep(x))
+    assert out.shape == (6, n_columns + n_learned)
+
+
+def test_a_linear_layer_gives_columns_and_features_another_width():
+    network = WideAndDeep((7,), "tanh").build((10,), 4)
+    x = torch.randn(6, 10)
+    h = torch.cat([x, network[0].deep(x)], 1)  # (6, 10 + 5)
+    np.testing.assert_allclose(
+        network(x).detach(), (h @ network[1].weight.T + network[1].bias).detach(), rtol=1e-5, atol=1e-6
+    )
+    assert [type(layer) for layer in network[0].deep] == [Linear, nn.Tanh, Linear]
+
+
+def test_columns_with_features_cannot_take_images():
+    with pytest.raises(ValueError, match=r"takes tables.*\(8, 8, 1\).*ConvNet"):
+        WideAndDeep().build((8, 8, 1), None)
+    with pytest.raises(ValueError, match=r"WideAndDeep\(activation='step'\)"):
+        WideAndDeep(activation="step").build((8,), None)
