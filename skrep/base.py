@@ -23,7 +23,7 @@ from skorch import NeuralNet
 from torch import Tensor, nn
 
 from skrep.backbones import InputEncoder, MLPModule, by_common_scale, default_widths, make_encoder
-from skrep.data import Batch, Source, read_rows, read_table, shuffled_batches
+from skrep.data import Batch, Source, read_rows, read_table, refuse_other_units, shuffled_batches
 from skrep.engine import (
     Net,
     RunFolder,
@@ -37,7 +37,7 @@ from skrep.engine import (
 )
 from skrep.engine.interrupts import DeferredInterrupt
 from skrep.engine.optimizers import DEFAULT_LR
-from skrep.engine.randomness import derive_seed
+from skrep.engine.randomness import derive_seed, global_generators
 from skrep.engine.sklearn_callbacks import CONTEXT_ATTRIBUTES, CallbackSupportMixin, EpochTasks, with_callbacks
 from skrep.params import Integer, Real, check_params, param, params
 
@@ -119,7 +119,7 @@ class Encoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         Returns
         -------
         ndarray of shape (n_samples, n_features_out), float32
-            A row's features do not depend on the rows beside it.
+            A row's features do not depend on the rows beside it, to the bit for the networks of this package.
 
         Raises
         ------
@@ -226,8 +226,6 @@ class TorchTransformer(Encoder):
         "random_state",
         "warm_start",
         "layer",
-        "pooling",
-        "n_jobs",
     )
 
     # --- hooks ---------------------------------------------------------------------------------------------------
@@ -326,12 +324,13 @@ class TorchTransformer(Encoder):
                 self._seed = draw_seed(self.random_state)
                 self._build_net(data, self._seed)
             net = self.net_
+            self._refuse_single_rows(data)
             with _weights_kept(net, needed=not first):
                 net.seed = derive_seed(self._seed, len(net.history))
                 net.lr_schedule = "constant"
-                net.set_lr(self._net_options(data, net.module_, net.seed)["lr"])
+                net.set_lr(self._peak_lr())
                 net.rewind()
-                net.partial_fit(data, epochs=1, task=self._task(data, net), draws_globally_too=_is_foreign(type(self)))
+                net.partial_fit(data, epochs=1, task=self._task(data, net), draws_globally_too=_is_foreign(self))
                 self._keep_results(data, resumed_from=None)
         return self
 
@@ -348,21 +347,27 @@ class TorchTransformer(Encoder):
         Returns
         -------
         list of ndarray, each of the shape of X
-            One for each view; columns in their own units, pixels in [0, 1].
+            One for each view; columns in their own units, pixels in [0, 1] but for noise.
         """
         check_is_fitted(self)
         data, net = self._read(X, reset=False), self.net_
         device = torch.device(net.device)
         index = torch.arange(len(data))
-        generator = torch.Generator(device).manual_seed(derive_seed(draw_seed(random_state)))
-        with torch.no_grad():
+        seed = derive_seed(draw_seed(random_state))
+        generator = torch.Generator(device).manual_seed(seed)
+        with torch.no_grad(), global_generators(device):
+            torch.manual_seed(seed)
             inputs, _ = self.make_views(data, net.module_)(Batch(data.take(index, device), None, index), generator)
             return [view.float().cpu().numpy() for view in self.views_in_data_units(net.module_, inputs)]
 
     def _fit(self, X: Any) -> None:
         check_params(self)
-        data = self._read(X, reset=True)
         goes_on = self.warm_start and hasattr(self, "net_")
+        pixel_range = getattr(self, "_pixel_range", None) if goes_on else None
+        data = self._read(X, reset=True)
+        if pixel_range is not None and hasattr(self, "image_shape_"):  # the fitted network has its own black and white
+            refuse_other_units(data, pixel_range, type(self).__name__)
+            self._pixel_range = pixel_range
         seed = draw_seed(self.random_state)
         with ExitStack() as stack:
             run, saved = None, None
@@ -374,6 +379,7 @@ class TorchTransformer(Encoder):
             train, valid = self._split(data, seed)
             before = self.net_ if goes_on else None
             self._build_net(train, seed)
+            self._refuse_single_rows(train)
             if before is not None:
                 stack.enter_context(_weights_kept(before, needed=True))
                 self._go_on_from(before)
@@ -388,10 +394,19 @@ class TorchTransformer(Encoder):
                 extra_state={"seed": seed},
                 sklearn_tasks=sklearn_tasks,
                 saved=saved,
-                draws_globally_too=_is_foreign(type(self)),
+                draws_globally_too=_is_foreign(self),
             )
             self._keep_results(data, resumed_from=None if saved is None else tuple(saved["cursor"][:2]))
             sklearn_tasks.close()
+
+    def _refuse_single_rows(self, data: Source) -> None:
+        normalises = any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in self.net_.module_.modules())
+        if normalises and min(self.net_.batch_size, len(data)) < 2:
+            got = f"batch_size={self.batch_size}" if len(data) > 1 else "a single row"
+            raise ValueError(
+                f"{type(self).__name__} got {got}: its network is trained on the statistics of a batch, which needs at "
+                "least 2 rows, and better many (batch_size=None sizes it)."
+            )
 
     def _go_on_from(self, before: Net) -> None:
         """Take over weights and history of an earlier fit, if its network is the one of now."""
@@ -419,7 +434,7 @@ class TorchTransformer(Encoder):
             if self.early_stopping is None:
                 return data, None
             fraction = 0.1
-        n_valid = max(1, round(fraction * len(data)))
+        n_valid = max(2, round(fraction * len(data)))  # what one row alone comes to, some losses cannot say
         if len(data) - n_valid < 2:
             raise ValueError(
                 f"validation_fraction={fraction} of n_samples = {len(data)} leaves {len(data) - n_valid} rows to train "
@@ -435,10 +450,14 @@ class TorchTransformer(Encoder):
         if self.max_epochs is not None:
             return batch_size, self.max_epochs
         cpu, generator = torch.device("cpu"), torch.Generator().manual_seed(0)
-        batch = next(self.batches(data, 2, cpu, generator))
-        inputs, _ = self.make_views(data, module)(batch, generator)
-        work = training_operations(module, inputs) / len(batch.index) * n
+        with global_generators(cpu):
+            batch = next(self.batches(data.sample(2), 2, cpu, generator))
+            inputs, _ = self.make_views(data, module)(batch, generator)
+            work = training_operations(module, inputs) / len(batch.index) * n
         return batch_size, int(min(200, max(10, DEFAULT_WORK / max(1.0, work))))
+
+    def _peak_lr(self) -> float:
+        return self.lr or DEFAULT_LR.get(self.optimizer, DEFAULT_LR["adamw"])
 
     def _net_options(self, data: Source, module: nn.Module, seed: int) -> dict[str, Any]:
         batch_size, epochs = self._default_sizes(data, module)
@@ -453,7 +472,7 @@ class TorchTransformer(Encoder):
             "seed": seed,
             "max_epochs": epochs,
             "batch_size": batch_size,
-            "lr": self.lr or DEFAULT_LR.get(self.optimizer, DEFAULT_LR["adamw"]),
+            "lr": self._peak_lr(),
             "weight_decay": self.weight_decay,
             "optimizer": self.optimizer,
             "lr_schedule": self.lr_schedule,
@@ -519,9 +538,16 @@ _ENGINE_DECIDES = (
 )
 
 
-def _is_foreign(cls: type) -> bool:
-    """Whether a method has code of a user's, which may draw random numbers from anywhere."""
-    return any(not base.__module__.startswith(("skrep.", "sklearn.", "builtins")) for base in cls.__mro__)
+def _is_foreign(part: Any) -> bool:
+    """Whether a method, or a part of it such as a view, has code of a user's, which may draw from anywhere."""
+    if isinstance(part, (list, tuple)):
+        return any(map(_is_foreign, part))
+    if not isinstance(part, BaseEstimator):
+        return False
+    ours = ("skrep.", "sklearn.", "builtins")
+    if any(not base.__module__.startswith(ours) for base in type(part).__mro__):
+        return True
+    return any(map(_is_foreign, part.get_params(deep=False).values()))
 
 
 def _plain(callback: Any) -> Any:
@@ -614,7 +640,7 @@ class RandomEncoder(Encoder):
     def make_module(self, data: Source) -> nn.Module:
         """Hook: the default network."""
         if len(data.shape) == 3:
-            return nn.ModuleDict({"encoder": make_encoder(data, None, self.n_components)[0]})
+            return nn.ModuleDict({"encoder": make_encoder(data, None, self.n_components or 64)[0]})
         widths = default_widths(data.shape[0], self.n_components)
         standardize = by_common_scale(*data.moments())
         return nn.ModuleDict({"encoder": InputEncoder(nn.Identity(), standardize, MLPModule(widths))})

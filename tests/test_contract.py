@@ -441,7 +441,10 @@ CHANNELS_FIRST = r"channels first.*transpose\(0, 2, 3, 1\)"
 BAD_IMAGES = {
     "channels first": (np.zeros((12, 3, 32, 32)), CHANNELS_FIRST),
     "channels-first tensor": (torch.zeros(12, 3, 32, 32), CHANNELS_FIRST),
-    "channels-first dataset": ([np.zeros((3, 32, 32))] * 12, CHANNELS_FIRST),
+    "channels-first list": ([np.zeros((3, 32, 32))] * 12, CHANNELS_FIRST),
+    "channels-first dataset": (Rows(np.zeros((12, 3, 32, 32))), CHANNELS_FIRST),
+    "dataset of other things": (Rows([{"pixels": 1}] * 12), r"is a dict; expected an array"),
+    "masked": (np.ma.masked_less(SOME, 0.1), "masked images"),
     "too small": (np.zeros((12, 3, 3, 1)), r"at least 4x4 pixels; got 3x3"),
     "no pixel": (np.zeros((12, 0, 8, 1)), "without a pixel"),
     "one image": (SOME[:1], "1 sample"),
@@ -488,12 +491,46 @@ def test_images_and_tables_are_not_mixed_up(cls, images):
 @every_of_images
 def test_images_in_other_units(cls, images):
     floats = (images / 255).astype(np.float32)
-    with pytest.raises(ValueError, match=r"fitted on images of floats and got uint8.*X / 255"):
+    with pytest.raises(ValueError, match=r"fitted on images from 0 to 1 and got uint8.*X / 255"):
         small(cls).fit(floats).transform(images)
-    with pytest.raises(ValueError, match=r"fitted on images of uint8, 0 to 255, and got floats of at most 1"):
+    with pytest.raises(ValueError, match=r"fitted on images from 0 to 255 and got floats of at most 1"):
         small(cls).fit(images).transform(floats)
-    fitted = small(cls).fit(images)
-    np.testing.assert_array_equal(fitted.transform(images.astype(np.float32)), fitted.transform(images))
+    with pytest.raises(ValueError, match="got floats of at most 1"):
+        small(cls).fit(images).transform(Rows(floats))
+    for one, other in [(images, images.astype(np.float32)), (images.astype(np.float32), images)]:
+        one[0, 0, 0], other[0, 0, 0] = [[0, 255, 0]] * 2
+        fitted = small(cls).fit(one)
+        np.testing.assert_array_equal(fitted.transform(other), fitted.transform(one))
+
+
+@every_of_images
+def test_images_in_other_orders_of_memory(cls, images):
+    expected = small(cls).fit_transform(np.ascontiguousarray(images[..., ::-1]))
+    np.testing.assert_array_equal(small(cls).fit_transform(images[..., ::-1]), expected)
+    np.testing.assert_array_equal(small(cls).fit_transform(Rows(images[..., ::-1])), expected)
+    rows = images.reshape(60, -1)
+    np.testing.assert_array_equal(
+        small(cls).fit_transform(rows[:, ::-1]), small(cls).fit_transform(np.ascontiguousarray(rows[:, ::-1]))
+    )
+
+
+@every_of_images
+@pytest.mark.parametrize("shape", [(60, 20), (60, 8, 8, 1)], ids=["table", "images"])
+@pytest.mark.parametrize("dtype", [np.float64, np.uint16])
+def test_memory_maps_give_the_bits_of_arrays(cls, shape, dtype, tmp_path):
+    X = (np.random.default_rng(0).random(shape) * 1000).astype(dtype)
+    np.save(tmp_path / "X.npy", X)
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+    np.testing.assert_array_equal(small(cls).fit(mapped).transform(mapped), small(cls).fit(X).transform(X))
+    if cls in TRAINED.values():
+        small(cls, checkpoint=tmp_path).fit(X)
+        assert small(cls, checkpoint=tmp_path).fit(mapped).resumed_from_ is not None
+
+
+def test_lists_of_pillow_images(images):
+    Image = pytest.importorskip("PIL.Image")
+    expected = small(RandomEncoder).fit_transform(images)
+    np.testing.assert_array_equal(small(RandomEncoder).fit_transform([*map(Image.fromarray, images)]), expected)
 
 
 def hostile_images():

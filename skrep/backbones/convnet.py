@@ -28,7 +28,7 @@ class ConvNetModule(nn.Sequential):
     width : int
         Channels of the first convolution.
     n_components : int or None
-        Width of the output. None takes the wide layer's own, 16 times `width`, rectified; a number adds a linear layer.
+        Width of the output. None takes the wide layer's own, 32 times `width`, rectified; a number adds a linear layer.
     """
 
     def __init__(self, shape: tuple[int, int, int], width: int, n_components: int | None):
@@ -44,11 +44,11 @@ class ConvNetModule(nn.Sequential):
             n_in, n_out = n_out, min(2 * n_out, 8 * width)
         wide = nn.Sequential(
             Flatten(),
-            Linear(n_in * height * side, 16 * width, bias=False),
-            nn.BatchNorm1d(16 * width),
+            Linear(n_in * height * side, 32 * width, bias=False),
+            nn.BatchNorm1d(32 * width),
             nn.ReLU(inplace=True),
         )
-        super().__init__(*layers, wide, *([] if n_components is None else [Linear(16 * width, n_components)]))
+        super().__init__(*layers, wide, *([] if n_components is None else [Linear(32 * width, n_components)]))
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
@@ -70,11 +70,11 @@ class ConvDecoder(nn.Module):
         Width of a code.
     shape : tuple of (int, int, int)
         Height, width and channels of an image.
-    width : int, default=32
+    width : int, default=16
         Channels before the last convolution; each earlier one has twice as many, up to eight times.
     """
 
-    def __init__(self, n_components: int, shape: tuple[int, ...], width: int = 32):
+    def __init__(self, n_components: int, shape: tuple[int, ...], width: int = 16):
         super().__init__()
         self.height, self.side, channels = shape
         doublings = max(1, math.ceil(math.log2(max(self.height, self.side) / FINAL_SIDE)))
@@ -96,7 +96,7 @@ class ConvNet(BaseEstimator):
 
     Parameters
     ----------
-    width : int, default=32
+    width : int, default=16
         Channels of the first convolution; each further one has twice as many, up to eight times.
 
     Examples
@@ -107,7 +107,7 @@ class ConvNet(BaseEstimator):
     torch.Size([2, 512])
     """
 
-    width: int = param(Integer(low=1), default=32)
+    width: int = param(Integer(low=1), default=16)
 
     def build(self, shape: tuple[int, ...], n_components: int | None) -> nn.Module:
         """The network for images of this shape.
@@ -117,7 +117,7 @@ class ConvNet(BaseEstimator):
         shape : tuple of (int, int, int)
             Height, width and channels.
         n_components : int or None
-            Width of the output, a linear layer. None takes the features before it: 16 times `width`, rectified.
+            Width of the output, a linear layer. None takes the features before it: 32 times `width`, rectified.
 
         Raises
         ------

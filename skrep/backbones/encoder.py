@@ -62,14 +62,19 @@ class InputEncoder(nn.Module):
             raise _Reached(output)
 
         hook = self.backbone.get_submodule(self.layer).register_forward_hook(stop)
+        block: Any = None
         try:
             self.backbone(x)
         except _Reached as reached:
-            block: Tensor = reached.args[0]
+            block = reached.args[0]
         finally:
             hook.remove()
+        if not isinstance(block, Tensor) or block.ndim < 2:
+            got = "is not run by the backbone" if block is None else f"returns a {type(block).__name__}"
+            raise ValueError(f"layer={self.layer!r} {got}; name a block that returns one tensor for a batch of rows.")
         # (batch, channels, height, width) -> (batch, channels); (batch, tokens, channels) likewise
-        return block.flatten(2).mean(2) if block.ndim == 4 else block.mean(1) if block.ndim == 3 else block
+        features: Tensor = block.flatten(2).mean(2) if block.ndim == 4 else block.mean(1) if block.ndim == 3 else block
+        return features
 
     def extra_repr(self) -> str:
         return "" if self.layer is None else f"layer={self.layer!r}"
@@ -130,7 +135,7 @@ def make_encoder(
     if is_table:
         scale, standardize = by_column(*data.moments()), nn.Identity()
     else:
-        scale = pixels_of(data)
+        scale = Pixels(*data.pixel_range())
         standardize = _standardize_images(data, scale)
     encoder = InputEncoder(scale, standardize, network, layer)
     width = _output_width(encoder, data)
@@ -139,14 +144,6 @@ def make_encoder(
     encoder.backbone = nn.Sequential(network, Linear(width, n_components))
     encoder.layer = None if encoder.layer is None else f"0.{encoder.layer}"
     return encoder, n_components
-
-
-def pixels_of(data: Source) -> Pixels:
-    """The scaling of images to [0, 1]: 0 to 255 for uint8; floats that exceed [0, 1] by what they reach."""
-    if data.chunk(0, 1).dtype == torch.uint8:
-        return Pixels(0.0, 255.0)
-    low, high = data.range()
-    return Pixels(0.0, 1.0) if low >= 0 and high <= 1 else Pixels(low, high)
 
 
 def _standardize_images(data: Source, pixels: Pixels) -> Standardize:
@@ -162,7 +159,9 @@ def _output_width(encoder: InputEncoder, data: Source) -> int:
     try:
         with torch.no_grad():
             output = encoder.embed(encoder.scale(rows))
-    except (RuntimeError, ValueError, IndexError) as error:
+            if encoder.layer is not None:
+                encoder(rows)
+    except (RuntimeError, TypeError, IndexError) as error:
         shape = tuple(encoder.scale(rows).shape[1:])
         raise ValueError(
             f"backbone={type(encoder.backbone).__name__} cannot take a batch of rows of shape {shape}: "

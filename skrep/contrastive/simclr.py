@@ -1,6 +1,5 @@
 """SimCLR: two distorted views of a sample must find each other in a batch (Chen et al. 2020, arXiv:2002.05709)."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -9,7 +8,7 @@ from torch import Tensor, nn
 
 from skrep.backbones import InputEncoder, make_encoder
 from skrep.base import TorchTransformer, Views
-from skrep.data import Batch, Source, shuffled_batches
+from skrep.data import Batch, Source
 from skrep.objectives import nt_xent
 from skrep.params import Integer, Real, param, params
 from skrep.views import resolve_views
@@ -109,11 +108,6 @@ class SimCLRTransformer(TorchTransformer):
 
     def make_module(self, data: Source) -> nn.Module:
         """Hook: encoder and projection head."""
-        if self.batch_size == 1:
-            raise ValueError(
-                f"{type(self).__name__}(batch_size=1): a row is told from the others in its batch; at least 2 are "
-                "needed, and more are better (None sizes it)."
-            )
         encoder, width = make_encoder(data, self.backbone, self.n_components, self.layer)
         return SimCLR(encoder, width, self.projection_dim)
 
@@ -131,12 +125,6 @@ class SimCLRTransformer(TorchTransformer):
     def objective(self, outputs: Tensor, target: None) -> Tensor:
         """Hook: the contrastive loss."""
         return nt_xent(outputs, self.temperature)
-
-    def batches(
-        self, data: Source, batch_size: int, device: torch.device, generator: torch.Generator
-    ) -> Iterator[Batch]:
-        """Seam: batches of two rows at least, as each row needs another to be told from."""
-        return shuffled_batches(data, batch_size, device, generator, at_least=2)
 
     def views_in_data_units(self, module: nn.Module, inputs: Tensor) -> list[Tensor]:
         """Hook: the first views, then the second."""

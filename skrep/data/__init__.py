@@ -4,7 +4,7 @@ from skrep.data.as_images import AsImages
 from skrep.data.batches import Batch, ordered_batches, shuffled_batches
 from skrep.data.files import ImageFiles
 from skrep.data.sources import ArraySource, DatasetSource, Source
-from skrep.data.validation import read_rows, read_table
+from skrep.data.validation import read_rows, read_table, refuse_other_units
 
 __all__ = [
     "ArraySource",
@@ -16,5 +16,6 @@ __all__ = [
     "ordered_batches",
     "read_rows",
     "read_table",
+    "refuse_other_units",
     "shuffled_batches",
 ]

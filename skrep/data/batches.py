@@ -21,20 +21,22 @@ class Batch:
     index: Tensor
 
 
-def _batches(data: Source, order: Tensor, batch_size: int, device: torch.device, at_least: int = 1) -> Iterator[Batch]:
-    # as even as can be: no small, noisy batch at the end of each epoch
-    n_batches = min(math.ceil(len(order) / batch_size), len(order) // at_least)
+def _batches(data: Source, order: Tensor, batch_size: int, device: torch.device) -> Iterator[Batch]:
+    # as even as can be: no small, noisy batch at the end of each epoch, and none of a single row
+    n_batches = math.ceil(len(order) / batch_size)
+    if batch_size > 1:
+        n_batches = min(n_batches, len(order) // 2)
     for index in order.tensor_split(max(1, n_batches)):
         yield Batch(data.take(index, device), None if data.y is None else data.y[index].to(device), index)
 
 
 def shuffled_batches(
-    data: Source, batch_size: int, device: torch.device, generator: torch.Generator, *, at_least: int = 1
+    data: Source, batch_size: int, device: torch.device, generator: torch.Generator
 ) -> Iterator[Batch]:
-    """One epoch of the rows in random order, in batches of at most `batch_size` and of `at_least` rows."""
-    return _batches(data, torch.randperm(len(data), generator=generator), batch_size, device, at_least)
+    """One epoch of the rows in random order, in batches of at most `batch_size`; 3 where 2 would leave a single row."""
+    return _batches(data, torch.randperm(len(data), generator=generator), batch_size, device)
 
 
 def ordered_batches(data: Source, batch_size: int, device: torch.device) -> Iterator[Batch]:
-    """The rows in order, in batches of at most `batch_size`."""
+    """The rows in order, in batches as :func:`shuffled_batches` makes them."""
     return _batches(data, torch.arange(len(data)), batch_size, device)

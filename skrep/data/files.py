@@ -22,7 +22,7 @@ class ImageFiles(torch.utils.data.Dataset):
 
     Sizes are read from the files' headers at once, pixels only when a batch needs them. An array, list or slice of
     positions gives a smaller ``ImageFiles``, so that scikit-learn can split it. Photographs are turned as their EXIF
-    data say; of 16 bits a pixel the upper 8 are taken.
+    data say, transparent pictures are put on white, and of 16 bits a pixel the upper 8 are taken.
 
     Parameters
     ----------
@@ -149,8 +149,8 @@ class ImageFiles(torch.utils.data.Dataset):
 
         try:
             with Image.open(path) as file:
-                image = _eight_bits(_upright(file)).convert("RGB" if self._color else "L")
-        except (OSError, SyntaxError, ValueError) as error:
+                image = _opaque(_eight_bits(_upright(file))).convert("RGB" if self._color else "L")
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise ValueError(f"{path} cannot be read as an image ({error}). Remove or replace the file.") from None
         height, width = self._size
         if image.size != (width, height):
@@ -173,13 +173,13 @@ def _read_header(path: Path) -> tuple[tuple[int, int], bool]:
         raise ImportError("reading image files needs Pillow: pip install 'skrep[images]'.") from None
     try:
         with Image.open(path) as file:
-            if file.mode == "F":
-                raise ValueError("pixels are floats of unknown range; load it yourself and pass an array")
+            if file.mode == "F" or (file.mode == "I" and file.format not in ("PNG", "PPM")):
+                raise ValueError("pixels of 32 bits have no known range; load it yourself and pass an array")
             size = (file.width, file.height) if _orientation(file) > 4 else (file.height, file.width)
             return size, file.mode not in ("1", "L", "LA") and not file.mode.startswith("I")
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} does not exist. Check the path.") from None
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path} cannot be read as an image ({error}). Remove or replace the file.") from None
 
 
@@ -201,10 +201,20 @@ def _eight_bits(image: Any) -> Any:
     return Image.fromarray((np.asarray(image) // 256).astype(np.uint8)) if image.mode.startswith("I") else image
 
 
+def _opaque(image: Any) -> Any:
+    """Transparent images on white."""
+    from PIL import Image
+
+    if not image.has_transparency_data:
+        return image
+    image = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+
+
 def _as_size(size: Any) -> tuple[int, int] | None:
     if size is None:
         return None
-    pair = (size, size) if isinstance(size, (int, np.integer)) else tuple(size)
+    pair = size if isinstance(size, (list, tuple)) else (size, size)
     if len(pair) != 2 or not all(isinstance(side, (int, np.integer)) and side > 0 for side in pair):
         raise ValueError(f"size={size!r}: expected a number of pixels or (height, width), or None.")
     return int(pair[0]), int(pair[1])

@@ -43,7 +43,7 @@ class Source(ABC):
 
     @abstractmethod
     def chunk(self, start: int, stop: int) -> Tensor:
-        """Rows `start` to `stop` in the type in which they are stored, on the CPU."""
+        """Rows `start` to `stop` on the CPU: uint8 as they are, everything else as float32."""
 
     @abstractmethod
     def subset(self, index: Tensor) -> "Source":
@@ -57,6 +57,13 @@ class Source(ABC):
         rows = rows or max(1, CHUNK_BYTES // (8 * max(1, int(np.prod(self.shape)))))
         for start in range(0, self.n_samples, rows):
             yield self.chunk(start, min(start + rows, self.n_samples))
+
+    def pixel_range(self) -> tuple[float, float]:
+        """What is black and white in images: 0 and 255 in bytes; 0 and 1 in floats, or what they reach beyond that."""
+        if self.chunk(0, 1).dtype == torch.uint8:
+            return 0.0, 255.0
+        low, high = self.range()
+        return (0.0, 1.0) if low >= 0 and high <= 1 else (low, high)
 
     def range(self) -> tuple[float, float]:
         """Smallest and largest value."""
@@ -104,6 +111,8 @@ class ArraySource(Source):
     """
 
     def __init__(self, array: np.ndarray | Tensor, rows: Tensor | None = None):
+        if any(stride < 0 for stride in getattr(array, "strides", ())):
+            array = np.ascontiguousarray(array)
         # torch shares the memory of writable arrays only; the rest (memory maps, joblib's read-only arrays) is
         # gathered by NumPy, batch by batch.
         if isinstance(array, np.ndarray) and array.flags.writeable and not is_memory_mapped(array):
@@ -118,18 +127,12 @@ class ArraySource(Source):
         if isinstance(self._array, Tensor):
             batch = self._array.index_select(0, index)
         else:
-            batch = torch.from_numpy(self._array[index.numpy()])
+            batch = _as_tensor(self._array[index.numpy()])
         return batch.to(device, torch.float32)
 
     def chunk(self, start: int, stop: int) -> Tensor:
-        if self._rows is not None:
-            rows = self._rows[start:stop]
-            if isinstance(self._array, Tensor):
-                return self._array.index_select(0, rows)
-            return torch.from_numpy(self._array[rows.numpy()])
-        if isinstance(self._array, Tensor):
-            return self._array[start:stop]
-        return torch.from_numpy(np.array(self._array[start:stop]))
+        rows = slice(start, stop) if self._rows is None else self._rows[start:stop]
+        return _as_tensor(self._array[rows] if isinstance(self._array, Tensor) else np.array(self._array[rows]))
 
     def subset(self, index: Tensor) -> "ArraySource":
         return ArraySource(self._array, index if self._rows is None else self._rows[index])
@@ -154,7 +157,15 @@ class DatasetSource(Source):
     def _read(self, positions: list[int]) -> list[Tensor]:
         fetch = getattr(self._dataset, "__getitems__", None)
         items = fetch(positions) if fetch else [self._dataset[i] for i in positions]
-        return [torch.as_tensor(item[0] if isinstance(item, (tuple, list)) else item) for item in items]
+        rows = [item[0] if isinstance(item, (tuple, list)) else item for item in items]
+        try:
+            return [_as_tensor(row) for row in rows]
+        except (TypeError, ValueError, RuntimeError):
+            kind = type(rows[0]).__name__
+            raise TypeError(
+                f"an item of the Dataset is a {kind}; expected an array or tensor of numbers, or a tuple that begins "
+                "with one. Convert it in the Dataset's __getitem__, for example by numpy.asarray(image)."
+            ) from None
 
     def _gather(self, index: Tensor) -> Tensor:
         positions = (index if self._rows is None else self._rows[index]).tolist()
@@ -166,8 +177,8 @@ class DatasetSource(Source):
                     "Every item must have the same shape."
                 )
         batch = torch.stack(rows)
-        if batch.is_floating_point() and not bool(torch.isfinite(batch.to(torch.float32)).all()):
-            bad = positions[int(torch.isfinite(batch.to(torch.float32)).flatten(1).all(1).logical_not().nonzero()[0])]
+        if batch.is_floating_point() and not bool(torch.isfinite(batch).all()):
+            bad = positions[int(torch.isfinite(batch).flatten(1).all(1).logical_not().nonzero()[0])]
             raise ValueError(
                 f"item {bad} of the Dataset contains NaN, infinity or a value too large for float32. Clean, "
                 "impute or rescale it in the Dataset's __getitem__."
@@ -182,6 +193,16 @@ class DatasetSource(Source):
 
     def subset(self, index: Tensor) -> "DatasetSource":
         return DatasetSource(self._dataset, index if self._rows is None else self._rows[index])
+
+
+def _as_tensor(rows: Any) -> Tensor:
+    """Rows as a tensor: uint8 as they are, everything else as float32, so that one value is one number everywhere."""
+    if isinstance(rows, Tensor):
+        return rows if rows.dtype == torch.uint8 else rows.to(torch.float32)
+    rows = np.asarray(rows, order="C")
+    if rows.dtype.kind not in "buif":
+        raise TypeError(rows.dtype)
+    return torch.from_numpy(rows if rows.dtype == np.uint8 else rows.astype(np.float32, copy=False))
 
 
 def is_memory_mapped(array: Any) -> bool:

@@ -9,7 +9,7 @@ from sklearn.utils.validation import validate_data
 
 from skrep.data.sources import ArraySource, DatasetSource, Source, is_memory_mapped
 
-__all__ = ["read_rows", "read_table"]
+__all__ = ["read_rows", "read_table", "refuse_other_units"]
 
 LARGEST = float(np.finfo(np.float32).max)
 
@@ -78,6 +78,8 @@ def _look_for_images(X: Any) -> tuple[Any, bool]:
     if isinstance(X, torch.utils.data.Dataset):
         sized = hasattr(X, "__len__") and hasattr(X, "__getitem__") and len(X) > 0
         return X, sized and np.ndim(_first(X)) == 3
+    if isinstance(X, (list, tuple)) and X and hasattr(X[0], "getbands"):  # Pillow's images
+        X = [np.atleast_3d(np.asarray(item)) for item in X]
     if isinstance(X, (list, tuple)) and X and all(getattr(item, "ndim", 0) == 3 for item in X):
         for i, item in enumerate(X):
             if item.shape != X[0].shape:
@@ -85,7 +87,7 @@ def _look_for_images(X: Any) -> tuple[Any, bool]:
                     f"image {i} of the list has shape {tuple(item.shape)}, image 0 has {tuple(X[0].shape)}: all images "
                     "must have one size. Resize them first, for example with Pillow's Image.resize."
                 )
-        X = np.stack([np.asarray(item) for item in X])
+        X = np.stack([item.detach().cpu().numpy() if isinstance(item, torch.Tensor) else item for item in X])
     return X, len(getattr(X, "shape", ())) == 4
 
 
@@ -95,6 +97,8 @@ def _read_images(estimator: Any, X: Any, *, reset: bool) -> Source:
         source: Source = DatasetSource(X)
     else:
         X = X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else np.asanyarray(X)
+        if isinstance(X, np.ma.MaskedArray):
+            raise ValueError(f"{name} got masked images. Fill them first, for example with X.filled(0).")
         _refuse_channels_first(X.shape, name)
         source = ArraySource(_as_trainable_images(X, name))
     shape = source.shape
@@ -108,7 +112,7 @@ def _read_images(estimator: Any, X: Any, *, reset: bool) -> Source:
         raise ValueError(f"{name} got images of shape {shape} (height, width, channels), without a pixel.")
     if reset:
         estimator.image_shape_ = shape
-        estimator._image_dtype = source.chunk(0, 1).dtype
+        estimator._pixel_range = source.pixel_range()
         for attribute in ("n_features_in_", "feature_names_in_"):
             estimator.__dict__.pop(attribute, None)
     elif shape != estimator.image_shape_:
@@ -117,21 +121,21 @@ def _read_images(estimator: Any, X: Any, *, reset: bool) -> Source:
             f"{estimator.image_shape_}. Resize them, or fit on images of this size."
         )
     else:
-        _refuse_other_units(source, estimator._image_dtype, name)
+        refuse_other_units(source, estimator._pixel_range, name)
     return source
 
 
-def _refuse_other_units(source: Source, fitted: torch.dtype, name: str) -> None:
-    """Bytes from 0 to 255 where floats were fitted, or floats up to 1 where bytes were, are a mistake."""
-    dtype = source.chunk(0, 1).dtype
-    if dtype == torch.uint8 != fitted:
+def refuse_other_units(images: Source, pixel_range: tuple[float, float], name: str) -> None:
+    """Bytes from 0 to 255 where floats up to 1 were fitted, or the other way round, are a mistake."""
+    first = images.chunk(0, min(64, len(images)))
+    if first.dtype == torch.uint8 and pixel_range == (0.0, 1.0):
         raise ValueError(
-            f"{name} was fitted on images of floats and got uint8. Convert them as the images in fit were, for example "
-            "by X / 255."
+            f"{name} was fitted on images from 0 to 1 and got uint8, from 0 to 255. Convert them as the images in fit "
+            "were, for example by X / 255."
         )
-    if fitted == torch.uint8 != dtype and isinstance(source, ArraySource) and 0 < source.range()[1] <= 1:
+    if first.dtype != torch.uint8 and pixel_range == (0.0, 255.0) and 0 < float(first.max()) <= 1:
         raise ValueError(
-            f"{name} was fitted on images of uint8, 0 to 255, and got floats of at most 1. Pass uint8, for example "
+            f"{name} was fitted on images from 0 to 255 and got floats of at most 1. Pass uint8, for example "
             "(255 * X).astype(numpy.uint8)."
         )
 
@@ -140,7 +144,8 @@ def _refuse_channels_first(shape: tuple[int, ...], name: str) -> None:
     if shape[1] <= MAX_CHANNELS < shape[3]:
         raise ValueError(
             f"{name} got X of shape {shape}, which looks like channels first; images are (n_samples, height, width, "
-            "channels). Pass X.transpose(0, 2, 3, 1)."
+            "channels). Pass X.transpose(0, 2, 3, 1); of a tensor X.permute(0, 2, 3, 1); in a Dataset's __getitem__ "
+            "image.permute(1, 2, 0)."
         )
 
 

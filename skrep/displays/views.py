@@ -17,6 +17,7 @@ from skrep.displays.grid import (
     grid_size,
     unit_range,
 )
+from skrep.views import Chain, resolve_views
 
 __all__ = ["ViewsDisplay"]
 
@@ -152,9 +153,10 @@ class ViewsDisplay:
 
         Parameters
         ----------
-        augment : callable
-            Takes a float32 tensor and a torch.Generator, and returns a tensor of the same shape. Images come as
-            (batch, channels, height, width) with values in [0, 1], rows of a table as (batch, n_features).
+        augment : view, str or list of them
+            Parts of :mod:`skrep.views` or their names, applied in order, as ``SimCLRTransformer(augment=...)`` takes
+            them. A view gets a float32 tensor and a torch.Generator: images as (batch, channels, height, width) with
+            values in [0, 1], rows of a table as (batch, n_features).
         X : array-like of shape (n_samples, height, width, channels) or (n_samples, n_features)
             Samples, of which the first `n_samples` are drawn. Images that are neither uint8 nor within [0, 1] are
             scaled from their least and greatest value; tables are taken as they are.
@@ -183,6 +185,7 @@ class ViewsDisplay:
         require_matplotlib(cls.__name__)
         if n_views < 1:
             raise ValueError(f"n_views={n_views}: at least one view is needed to draw.")
+        view = augment if callable(augment) else resolve_views(augment, Chain())
         originals = _read(first_rows(X, n_samples), cls.__name__)
         x = torch.tensor(originals, dtype=torch.float32)
         channels_last = originals.ndim == 4
@@ -190,10 +193,10 @@ class ViewsDisplay:
             x = x.permute(0, 3, 1, 2).contiguous()  # (n, h, w, c) -> (n, c, h, w)
         generator = torch.Generator().manual_seed(random_state)
         with torch.inference_mode():
-            views = [augment(x, generator) for _ in range(n_views)]
+            views = [view(x, generator) for _ in range(n_views)]
         if channels_last:
-            views = [view.permute(0, 2, 3, 1) for view in views]  # (n, c, h, w) -> (n, h, w, c)
-        return cls(originals, [view.numpy() for view in views]).plot(ax, **image_kw)
+            views = [seen.permute(0, 2, 3, 1) for seen in views]  # (n, c, h, w) -> (n, h, w, c)
+        return cls(originals, [seen.numpy() for seen in views]).plot(ax, **image_kw)
 
 
 def _read(rows: Any, name: str) -> np.ndarray:

@@ -27,7 +27,7 @@ from skrep.persistence import read_state, write_state
 __all__ = ["RunFolder", "fingerprint"]
 
 # Raised whenever the same parameters and data would train something else than before.
-GENERATION = 1
+GENERATION = 2
 
 # Classes whose code belongs to a release, and is not read.
 _LIBRARIES = ("skrep.", "torch.", "sklearn.", "skorch.", "builtins", "abc", "typing", "numpy.", "functools")
@@ -90,7 +90,12 @@ def _feed(digest: Any, value: Any, above: list[int]) -> None:
         tag(f"module:{kind.__module__}.{kind.__qualname__}:{value!r}")
         for part in dict.fromkeys(type(part) for part in value.modules()):
             _feed_class(digest, part, above)
-        _feed(digest, dict(value.state_dict()), above)
+        for module in value.modules():
+            if not type(module).__module__.startswith(_LIBRARIES):
+                plain = {k: v for k, v in vars(module).items() if not k.startswith("_") and k != "training"}
+                _feed(digest, plain, above)
+        _feed(digest, dict(value.state_dict()) | dict(value.named_buffers()), above)
+        _feed(digest, {name: parameter.requires_grad for name, parameter in value.named_parameters()}, above)
     elif isinstance(value, BaseEstimator) and not isinstance(value, type):
         tag(f"estimator:{kind.__module__}.{kind.__qualname__}")
         _feed(digest, value.get_params(deep=False), above)

@@ -112,7 +112,10 @@ class Net(NeuralNet):
         return [("epoch_timer", EpochTimer())]
 
     def initialize_module(self) -> "Net":
-        self.module_ = self.module.to(memory_format=torch.channels_last)  # touches 4-D weights only
+        self.module_ = self.module
+        for parameter in self.module_.parameters():
+            if parameter.ndim == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
         return self
 
     def initialize_criterion(self) -> "Net":

@@ -6,8 +6,6 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from skrep.engine.randomness import global_generators
-
 __all__ = ["training_operations"]
 
 
@@ -17,7 +15,7 @@ def training_operations(module: nn.Module, inputs: Any) -> int:
     was_training = module.training
     module.eval()  # batch statistics stay as they are
     try:
-        with global_generators(torch.device("cpu")), FlopCounterMode(display=False) as counter:
+        with FlopCounterMode(display=False) as counter:
             module(inputs)
     finally:
         module.train(was_training)

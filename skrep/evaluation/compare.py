@@ -265,12 +265,14 @@ class _TellEpochs(Callback):
     """Reports each epoch."""
 
     only_watches = True  # a checkpointed run is the same run with it
+    on_progress: Callable[[str, int, int | None], None] | None = None  # of a copy in another process
 
     def __init__(self, name: str, on_progress: Callable[[str, int, int | None], None]):
         self.name, self.on_progress = name, on_progress
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        self.on_progress(self.name, len(net.history), net.max_epochs)
+        if self.on_progress is not None:
+            self.on_progress(self.name, len(net.history), net.max_epochs)
 
     def __sklearn_clone__(self) -> "_TellEpochs":
         return self  # whoever is listening cannot be copied

@@ -27,12 +27,13 @@ def default_views(shape: tuple[int, ...]) -> Any:
     Returns
     -------
     view
-        Tables: columns that are replaced by other rows' values (SCARF). Grey images: small affine distortions, holes,
-        brightness and noise; digits, letters and drawings mean something else when they are mirrored or cut.
+        Tables: entries that are replaced by other rows' values (SCARF), and noise on all.
+        Grey images: small affine distortions, holes, brightness and noise; digits, letters and drawings mean something
+        else when they are mirrored or cut.
         Colour images: the crops, flips, colours and greys of SimCLR, with blur from 65 pixels a side on.
     """
     if len(shape) == 1:
-        return RandomFeatureCorruption()
+        return Chain([RandomFeatureCorruption(), GaussianNoise(0.3)])
     if shape[2] != 3:
         light = ColorJitter(brightness=0.4, contrast=0.0, p=1.0)
         return Chain([RandomAffine(), RandomErasing(), light, GaussianNoise(0.05)])

@@ -31,7 +31,7 @@ def test_every_pixel_counts():
 def test_width_and_default_output():
     net = ConvNet(8).build((32, 32, 3), None)
     assert [layer.out_channels for layer in net.modules() if isinstance(layer, nn.Conv2d)] == [8, 16, 32]
-    assert net(torch.zeros(2, 3, 32, 32)).shape == (2, 128)
+    assert net(torch.zeros(2, 3, 32, 32)).shape == (2, 256)
     assert (net(torch.randn(9, 3, 32, 32)) >= 0).all()
 
 

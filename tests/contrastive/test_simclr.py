@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
@@ -64,7 +65,7 @@ def test_views_of_tables_are_in_the_units_of_the_columns(table):
 
 @pytest.mark.parametrize(
     ("backbone", "width"),
-    [(ConvNet(4), 64), (ResNet(), 512), (nn.Sequential(nn.Flatten(), nn.Linear(64, 7)), 7)],
+    [(ConvNet(4), 128), (ResNet(), 512), (nn.Sequential(nn.Flatten(), nn.Linear(64, 7)), 7)],
     ids=["ConvNet", "ResNet", "module"],
 )
 def test_backbones(backbone, width, images):
@@ -129,7 +130,8 @@ BAD = {
     "unknown view in a list": ({"augment": ["crop", "swirl"]}, r"'swirl'"),
     "a class": ({"augment": RandomFlip}, "augment"),
     "bad view": ({"augment": RandomFlip(2.0)}, "horizontal"),
-    "view of tables": ({"augment": MLP()}, "augment"),
+    "no view": ({"augment": MLP()}, "augment"),
+    "view of tables": ({"augment": RandomFeatureCorruption()}, r"views tables.*for images there are"),
     "output not 2-D": ({"backbone": nn.Conv2d(1, 2, 3)}, r"returned shape \(2, 2, 6, 6\) for 2 rows.*Flatten"),
     "output no tensor": ({"backbone": nn.Identity()}, r"returned shape \(2, 1, 8, 8\)"),
     "channels do not fit": ({"backbone": nn.Sequential(nn.Conv2d(3, 2, 3), nn.Flatten())}, r"\(1, 8, 8\).*channels"),
@@ -164,3 +166,103 @@ def test_interrupted_and_resumed_is_the_same_to_the_bit(at, images, tmp_path):
     assert resumed.resumed_from_ == at
     assert torch.equal(weights(resumed), weights(whole))
     assert resumed.history_ == whole.history_
+
+
+def test_validation_never_stands_on_a_single_row(images):
+    history = quick(max_epochs=3, early_stopping=3).fit(images[:8]).history_
+    assert all(row["valid_loss"] > 0 for row in history)
+
+
+def test_a_single_row_more(images):
+    encoder = quick().fit(images)
+    before = weights(encoder)
+    with pytest.raises(ValueError, match=r"got a single row.*at least 2 rows"):
+        encoder.partial_fit(images[:1])
+    assert torch.equal(weights(encoder), before)
+
+
+class Unused(nn.Module):
+    def __init__(self, kind):
+        super().__init__()
+        self.flat = nn.Flatten()
+        self.block = nn.Linear(3, 3) if kind == "unused" else nn.MultiheadAttention(4, 1)
+        self.kind = kind
+
+    def forward(self, x):
+        z = self.flat(x)
+        return z if self.kind == "unused" else self.block(z[:, :4], z[:, :4], z[:, :4])[0]
+
+
+@pytest.mark.parametrize(("kind", "message"), [("unused", "is not run"), ("tuple", "returns a tuple")])
+def test_layers_that_are_no_features_are_told_before_training(kind, message, images):
+    with pytest.raises(ValueError, match=f"layer='block' {message}"):
+        quick(backbone=Unused(kind), layer="block", callbacks=[Ctrl((0, 1), "raise")]).fit(images)
+
+
+def test_frozen_parts_and_attributes_of_a_module_are_part_of_a_run(images, tmp_path):
+    def module(frozen, gain):
+        made = Scaled(gain)
+        made.layers[frozen].requires_grad_(False)
+        return made
+
+    torch.manual_seed(0)
+    state = Scaled(1.0).state_dict()
+    runs = {}
+    for frozen, gain in [(0, 1.0), (1, 1.0), (0, 5.0)]:
+        backbone = module(frozen, gain)
+        backbone.load_state_dict(state)
+        with_folder = quick(backbone=backbone, checkpoint=tmp_path).fit(images)
+        assert with_folder.resumed_from_ is None
+        alone = quick(backbone=backbone).fit(images)
+        assert torch.equal(weights(with_folder), weights(alone))
+        runs[frozen, gain] = weights(alone)
+    assert not torch.equal(runs[0, 1.0], runs[1, 1.0])
+
+
+class Scaled(nn.Module):
+    def __init__(self, gain):
+        super().__init__()
+        self.layers, self.gain = nn.ModuleList([nn.Linear(64, 8), nn.Linear(8, 8)]), gain
+
+    def forward(self, x):
+        return self.layers[1](torch.relu(self.gain * self.layers[0](x.flatten(1))))
+
+
+class Careless(BaseEstimator):
+    """A user's view that draws from torch's global generator."""
+
+    def __call__(self, x, generator):
+        return x + 0.1 * torch.randn(x.shape)
+
+
+@pytest.mark.parametrize(
+    "augment", [Careless(), ["affine", Careless()], Chain([Careless()])], ids=["one", "list", "chain"]
+)
+def test_views_that_draw_from_anywhere_are_seeded_too(augment, images):
+    before = torch.get_rng_state()
+    first, second = (quick(augment=augment, max_epochs=None if i else 200).fit(images[:40]) for i in range(2))
+    assert torch.equal(weights(first), weights(second))
+    for a, b in zip(first.sample_views(images[:4]), second.sample_views(images[:4]), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_warm_start_keeps_the_units_of_the_first_images(images):
+    pixels = (images * 15).astype(np.uint8)
+    encoder = quick(warm_start=True).fit(pixels)
+    before = encoder.transform(pixels)
+    with pytest.raises(ValueError, match="fitted on images from 0 to 255 and got floats of at most 1"):
+        encoder.fit(pixels / 255)
+    np.testing.assert_array_equal(encoder.transform(pixels), before)
+    encoder.fit(pixels.astype(np.float32)).transform(pixels)
+
+
+def test_later_rows_are_not_counted_again(images, monkeypatch):
+    encoder = quick(max_epochs=None).partial_fit(images[:64])
+    monkeypatch.setattr("skrep.base.training_operations", None)  # would run the network on the CPU, wherever it is
+    encoder.partial_fit(images[:64])
+
+
+def test_a_module_with_other_convolutions(table):
+    backbone = nn.Sequential(nn.Unflatten(1, (1, 1, 2, 3)), nn.Conv3d(1, 4, 1), nn.Flatten())
+    assert SimCLRTransformer(backbone=backbone, max_epochs=1).fit_transform(table).shape == (60, 24)

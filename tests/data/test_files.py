@@ -84,7 +84,7 @@ def test_sixteen_bits_and_photographs_on_their_side(tmp_path):
     assert photos.shape == (1, 5, 4, 3)
     np.testing.assert_array_equal(photos[0], np.rot90(np.asarray(image), -1))
     Image.fromarray(np.zeros((4, 4), dtype=np.float32)).save(tmp_path / "photos" / "2.tiff")
-    with pytest.raises(ValueError, match=r"2\.tiff .*floats of unknown range"):
+    with pytest.raises(ValueError, match=r"2\.tiff .*no known range"):
         ImageFiles(tmp_path / "photos")
 
 
@@ -129,6 +129,8 @@ def test_folders_that_hold_nothing_to_read(folder, tmp_path):
         ImageFiles([])
     with pytest.raises(ValueError, match="size="):
         ImageFiles(folder, size=(3, 4, 5))
+    with pytest.raises(ValueError, match=r"size=32\.0"):
+        ImageFiles(folder, size=32.0)
     Image.fromarray(np.zeros((9, 8, 3), dtype=np.uint8)).save(folder / "loose.png")
     with pytest.raises(ValueError, match=r"sub-folders and beside them \(loose\.png\)"):
         ImageFiles(folder)
@@ -138,3 +140,19 @@ def test_indexing_past_the_end(folder):
     with pytest.raises(IndexError):
         ImageFiles(folder)[6]
     assert isinstance(ImageFiles(folder), torch.utils.data.Dataset)
+
+
+def test_transparent_pictures_stand_on_white(tmp_path):
+    rgba = np.zeros((4, 4, 4), dtype=np.uint8)
+    rgba[0, 0] = [10, 20, 30, 255]
+    rgba[1, 1, 1] = 255  # what is invisible does not count
+    Image.fromarray(rgba).save(tmp_path / "1.png")
+    image = ImageFiles(tmp_path)[0]
+    assert image[0, 0].tolist() == [10, 20, 30]
+    assert image[1, 1].tolist() == image[3, 3].tolist() == [255, 255, 255]
+
+
+def test_enormous_files_are_named(folder, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    with pytest.raises(ValueError, match=r"0\.png cannot be read as an image \(Image size"):
+        ImageFiles(folder)

@@ -14,7 +14,6 @@ import torch
 from skorch.callbacks import Callback
 
 import skrep.engine.net
-from skrep import AutoEncoderTransformer
 from skrep.engine import fingerprint
 from skrep.exceptions import CheckpointWarning
 from skrep.views import GaussianNoise, MaskingNoise
@@ -226,7 +225,9 @@ def test_fingerprint():
     assert len(printed.pop()) == 65
 
 
-def test_what_only_matters_to_transform_is_not_in_the_key(table, tmp_path):
-    encoder = AutoEncoderTransformer(2, hidden=(8,), max_epochs=1, random_state=0, checkpoint=tmp_path).fit(table)
-    names = encoder._not_trained
-    assert {"layer", "pooling", "verbose", "n_jobs", "device", "checkpoint"} <= set(names)
+@pytest.mark.parametrize("change", [{"layer": 1}, {"verbose": 1}, {"device": "cpu"}, {"callbacks": []}], ids=str)
+def test_what_does_not_change_training_is_not_in_the_key(change, tmp_path):
+    images = rows("simclr")
+    make("simclr", tmp_path, 1).fit(images)
+    again = make("simclr", tmp_path, 1).set_params(**change).fit(images)
+    assert again.resumed_from_ == (1, 0)

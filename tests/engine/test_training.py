@@ -157,7 +157,7 @@ def test_validation_rows_are_not_trained_on(table):
     fitted = Simple(max_epochs=1, validation_fraction=0.5, callbacks=[Watch()], random_state=0).fit(table)
     assert len(torch.cat(seen)) == 30
     assert np.isfinite(fitted.history_[0]["valid_loss"])
-    with pytest.raises(ValueError, match="leaves 1 rows"):
+    with pytest.raises(ValueError, match="leaves 0 rows"):
         Simple(max_epochs=1, validation_fraction=0.5).fit(table[:2])
 
 
