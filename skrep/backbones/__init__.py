@@ -3,7 +3,7 @@
 from skrep.backbones.convnet import ConvDecoder, ConvNet, ConvNetModule
 from skrep.backbones.encoder import InputEncoder, make_encoder
 from skrep.backbones.layers import Linear, Pixels, Standardize, TiedLinear, by_channel, by_column, by_common_scale
-from skrep.backbones.mlp import ACTIVATIONS, MLP, MLPModule, default_widths
+from skrep.backbones.mlp import ACTIVATIONS, MLP, MLPModule, WideAndDeep, WideAndDeepModule, default_widths
 from skrep.backbones.resnet import ResNet, ResNetModule
 
 __all__ = [
@@ -20,6 +20,8 @@ __all__ = [
     "ResNetModule",
     "Standardize",
     "TiedLinear",
+    "WideAndDeep",
+    "WideAndDeepModule",
     "by_channel",
     "by_column",
     "by_common_scale",

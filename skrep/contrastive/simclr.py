@@ -48,10 +48,11 @@ class SimCLRTransformer(TorchTransformer):
     ----------
     n_components : int or None, default=None
         Number of features. None takes the backbone's own width.
-    backbone : MLP, ConvNet, ResNet, torch.nn.Module or None, default=None
-        The network, from :mod:`skrep.backbones`. None takes a multilayer perceptron for tables and a small
-        convolutional network for images. A torch module gets standardised rows (batch, n_features) or images (batch,
-        channels, height, width), must return one vector a row, and is copied.
+    backbone : WideAndDeep, MLP, ConvNet, ResNet, torch.nn.Module or None, default=None
+        The network, from :mod:`skrep.backbones`. None takes a perceptron beside the columns themselves
+        (:class:`~skrep.backbones.WideAndDeep`) for tables and a small convolutional network for images. A torch module
+        gets standardised rows (batch, n_features) or images (batch, channels, height, width), must return one vector a
+        row, and is copied.
     augment : view, str, list of them or None, default=None
         How views are made: parts of :mod:`skrep.views` or their names, applied in order.
     temperature : float, default=0.2
