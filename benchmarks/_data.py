@@ -1,13 +1,15 @@
 """Data sets for benchmarks: scikit-learn's own, and larger ones where a folder with them is given."""
 
 import argparse
+import io
+import itertools
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn import datasets
 
-__all__ = ["add_data_option", "labelled_tables"]
+__all__ = ["add_data_option", "cifar10", "labelled_tables"]
 
 
 def add_data_option(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
@@ -38,3 +40,21 @@ def labelled_tables(folder: Path | None, n_images: int = 4000) -> dict[str, tupl
                 x, y = archive["x_train"][:n_images], archive["y_train"][:n_images]
             tables[name] = x.reshape(len(x), -1), y
     return tables
+
+
+def cifar10(folder: Path, n_images: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first training images of cifar10.npz, (n, 32, 32, 3) uint8, and their classes.
+
+    Images are stored as WebP strips of 500, one below the other: ``train_webp`` are the bytes of all strips,
+    ``train_webp_offsets`` their ends, ``train_labels`` the classes.
+    """
+    from PIL import Image
+
+    with np.load(folder / "cifar10.npz") as archive:
+        data, ends, classes = (archive[f"train_{name}"] for name in ("webp", "webp_offsets", "labels"))
+    n_strips = -(-n_images // 500)
+    strips = [
+        np.asarray(Image.open(io.BytesIO(data[begin:end].tobytes())).convert("RGB"))
+        for begin, end in itertools.pairwise(ends[: n_strips + 1])
+    ]
+    return np.concatenate(strips).reshape(-1, 32, 32, 3)[:n_images], classes[:n_images]  # (500 k, 32, 3) -> images

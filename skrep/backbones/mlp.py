@@ -108,6 +108,11 @@ class MLP(BaseEstimator):
             Number of columns.
         n_components : int or None
             Width of the output; None takes half of the columns, 2 to 64.
+
+        Raises
+        ------
+        ValueError
+            For a parameter that cannot be used, and for images.
         """
         check_params(self)
         if len(shape) != 1:
@@ -116,19 +121,17 @@ class MLP(BaseEstimator):
 
 
 class WideAndDeepModule(nn.Module):
-    """The columns, and beside them what a multilayer perceptron makes of them.
+    """The columns, and beside them what a network makes of them.
 
     Parameters
     ----------
-    widths : sequence of int
-        Of the perceptron, from its input to its output: (batch, widths[0]) -> (batch, widths[0] + widths[-1]).
-    activation : {"gelu", "relu", "sigmoid", "silu", "tanh"}, default="gelu"
-        Between the perceptron's layers.
+    deep : torch.nn.Module
+        The network: (batch, n_features) -> (batch, n_learned).
     """
 
-    def __init__(self, widths: Sequence[int], activation: str = "gelu"):
+    def __init__(self, deep: nn.Module):
         super().__init__()
-        self.deep = MLPModule(widths, activation)
+        self.deep = deep
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat([x, self.deep(x)], dim=1)  # (batch, n_features) -> (batch, n_features + n_learned)
@@ -143,21 +146,18 @@ class WideAndDeep(BaseEstimator):
 
     Parameters
     ----------
-    hidden : sequence of int or None, default=None
-        Units of the hidden layers. None takes two, of 512 and 256 units or, for narrow tables, fewer.
-    activation : {"gelu", "relu", "sigmoid", "silu", "tanh"}, default="gelu"
-        Between layers; the learned features are linear in the last.
+    deep : MLP or None, default=None
+        The perceptron that learns features; None is ``MLP()``.
 
     Examples
     --------
     >>> import torch
-    >>> from skrep.backbones.mlp import WideAndDeep
+    >>> from skrep.backbones import WideAndDeep
     >>> WideAndDeep().build((10,), None)(torch.zeros(3, 10)).shape
     torch.Size([3, 15])
     """
 
-    hidden: Sequence[int] | None = param(SequenceOf(Integer(low=1)), None, default=None)
-    activation: str = param(*ACTIVATIONS, default="gelu")
+    deep: MLP | None = param(MLP, None, default=None)
 
     def build(self, shape: tuple[int, ...], n_components: int | None) -> nn.Module:
         """The network for rows of this shape.
@@ -176,10 +176,7 @@ class WideAndDeep(BaseEstimator):
             For a parameter that cannot be used, and for images.
         """
         check_params(self)
-        if len(shape) != 1:
-            raise ValueError(
-                f"backbone=WideAndDeep(...) takes tables; the data are images of shape {shape}. Use ConvNet()."
-            )
-        widths = default_widths(shape[0], None, self.hidden)
-        both = WideAndDeepModule(widths, self.activation)
-        return both if n_components is None else nn.Sequential(both, Linear(widths[0] + widths[-1], n_components))
+        part = MLP() if self.deep is None else self.deep
+        both = WideAndDeepModule(part.build(shape, None))
+        width = shape[0] + default_widths(shape[0], None)[-1]
+        return both if n_components is None else nn.Sequential(both, Linear(width, n_components))

@@ -7,8 +7,17 @@ import torch
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from skrep.backbones import ACTIVATIONS, MLP, Linear, MLPModule, TiedLinear, by_column, by_common_scale, default_widths
-from skrep.backbones.mlp import WideAndDeep
+from skrep.backbones import (
+    ACTIVATIONS,
+    MLP,
+    Linear,
+    MLPModule,
+    TiedLinear,
+    WideAndDeep,
+    by_column,
+    by_common_scale,
+    default_widths,
+)
 
 
 def test_shapes_and_activations():
@@ -101,7 +110,7 @@ def test_columns_pass_beside_the_learned_features(n_columns, n_learned):
 
 
 def test_a_linear_layer_gives_columns_and_features_another_width():
-    network = WideAndDeep((7,), "tanh").build((10,), 4)
+    network = WideAndDeep(MLP((7,), "tanh")).build((10,), 4)
     x = torch.randn(6, 10)
     h = torch.cat([x, network[0].deep(x)], 1)  # (6, 10 + 5)
     np.testing.assert_allclose(
@@ -113,5 +122,7 @@ def test_a_linear_layer_gives_columns_and_features_another_width():
 def test_columns_with_features_cannot_take_images():
     with pytest.raises(ValueError, match=r"takes tables.*\(8, 8, 1\).*ConvNet"):
         WideAndDeep().build((8, 8, 1), None)
-    with pytest.raises(ValueError, match=r"WideAndDeep\(activation='step'\)"):
-        WideAndDeep(activation="step").build((8,), None)
+    with pytest.raises(ValueError, match=r"MLP\(activation='step'\)"):
+        WideAndDeep(MLP(activation="step")).build((8,), None)
+    with pytest.raises(ValueError, match=r"WideAndDeep\(deep=3\)"):
+        WideAndDeep(3).build((8,), None)
