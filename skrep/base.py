@@ -217,6 +217,9 @@ class TorchTransformer(Encoder):
     checkpoint: Any = param(str, os.PathLike, None, default=None)
     verbose: int = param(Integer(low=0), bool, default=0)
 
+    # Rows in a step, where the data are many and the user says nothing.
+    _largest_batch = 256
+
     # Parameters that do not change what is trained, and so are not in a run's key.
     _not_trained = (
         "device",
@@ -446,7 +449,7 @@ class TorchTransformer(Encoder):
     def _default_sizes(self, data: Source, module: nn.Module) -> tuple[int, int]:
         """Batch size and epochs for these data, where the user gives none."""
         n = len(data)
-        batch_size = self.batch_size or min(256, max(32, 2 ** int(math.log2(n / 8)) if n > 8 else 32))
+        batch_size = self.batch_size or min(self._largest_batch, max(32, 2 ** int(math.log2(n / 8)) if n > 8 else 32))
         if self.max_epochs is not None:
             return batch_size, self.max_epochs
         cpu, generator = torch.device("cpu"), torch.Generator().manual_seed(0)

@@ -11,8 +11,7 @@ from skrep.base import TorchTransformer, Views
 from skrep.data import Batch, Source
 from skrep.objectives import nt_xent
 from skrep.params import Integer, Real, param, params
-from skrep.views import resolve_views
-from skrep.views.defaults import default_views
+from skrep.views import default_views, resolve_views
 
 __all__ = ["SimCLRTransformer"]
 
@@ -102,6 +101,9 @@ class SimCLRTransformer(TorchTransformer):
     temperature: float = param(Real(low=0, open_low=True), default=0.2)
     projection_dim: int = param(Integer(low=1), default=64)
     layer: str | int | None = param(str, Integer(), None, default=None)
+
+    # Measured: more and smaller steps are worth more than more negatives, in the time a CPU has; see docs/defaults.md.
+    _largest_batch = 128
 
     @property
     def _takes_images(self) -> bool:

@@ -4,6 +4,7 @@ from skrep.views.blur import GaussianBlur
 from skrep.views.chain import Chain
 from skrep.views.colour import ColorJitter, RandomGrey
 from skrep.views.corruption import RandomFeatureCorruption
+from skrep.views.defaults import default_views
 from skrep.views.erasing import RandomErasing
 from skrep.views.geometry import RandomAffine, RandomFlip, RandomResizedCrop
 from skrep.views.names import VIEWS, resolve_views
@@ -28,5 +29,6 @@ __all__ = [
     # several
     "Chain",
     "VIEWS",
+    "default_views",
     "resolve_views",
 ]

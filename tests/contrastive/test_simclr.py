@@ -9,7 +9,7 @@ from torch import nn
 
 from skrep import RandomEncoder, SimCLRTransformer
 from skrep.backbones import MLP, ConvNet, ResNet
-from skrep.data import AsImages
+from skrep.data import ArraySource, AsImages
 from skrep.evaluation import few_label_probe
 from skrep.views import Chain, GaussianNoise, RandomFeatureCorruption, RandomFlip
 from tests.engine.test_training import Ctrl, weights
@@ -266,3 +266,9 @@ def test_later_rows_are_not_counted_again(images, monkeypatch):
 def test_a_module_with_other_convolutions(table):
     backbone = nn.Sequential(nn.Unflatten(1, (1, 1, 2, 3)), nn.Conv3d(1, 4, 1), nn.Flatten())
     assert SimCLRTransformer(backbone=backbone, max_epochs=1).fit_transform(table).shape == (60, 24)
+
+
+@pytest.mark.parametrize(("n", "batch_size"), [(20, 32), (600, 64), (5000, 128), (10**6, 128)])
+def test_batches_grow_with_the_data(n, batch_size):
+    many = ArraySource(np.broadcast_to(np.uint8(0), (n, 8, 8, 1)))
+    assert SimCLRTransformer(max_epochs=1)._default_sizes(many, nn.Module())[0] == batch_size
