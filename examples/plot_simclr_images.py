@@ -13,7 +13,7 @@ does a classifier with few labels do on its features than on the pixels?
 # SimCLR distorts each picture twice at random and learns to tell which two belong together. It is right to the extent
 # that the distortions leave what matters as it is, so look at them before you spend time on training. One epoch on few
 # pictures is enough to see what the network will be shown. For grey images that is by default: turned, sheared, scaled
-# and shifted, lighter or darker, with noise.
+# and shifted, some with a hole, lighter or darker, with a little noise.
 
 import os
 
@@ -66,9 +66,9 @@ display.figure_.set_size_inches(7, 4.2)
 plt.show()
 
 # %%
-# SimCLR is ahead of everything else at each number of labels. The untrained network does about as well as the pixels
-# with the fewest labels and worse with more, so the lead is learned and does not come from the layers. PCA, whose 32
-# components are the directions in which pixels vary most, is behind the pixels.
+# SimCLR is ahead of everything else at each number of labels. The untrained network is behind the pixels, so the lead
+# is learned and does not come from the layers. PCA, whose 32 components are the directions in which pixels vary most,
+# is behind the pixels too.
 #
 # The lead over the pixels is largest where labels are fewest. With one label a class, which labels are drawn matters as
 # much as the features do, as the width of the band shows; but all encoders get the same draws.
@@ -97,7 +97,7 @@ plt.show()
 # ---------------------------
 #
 # The loss is the surprise, in nats, at which view belongs to which: a network that knows nothing would be at the
-# logarithm of the number of candidates, about 6.2 in batches of 250. It still falls a little at the end; training on
+# logarithm of the number of candidates, about 5.5 in batches of 125. It still falls a little at the end; training on
 # would gain little more.
 
 curve = TrainingCurveDisplay.from_estimator(rows["simclr"].encoder, name="SimCLR")
