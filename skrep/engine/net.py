@@ -115,7 +115,8 @@ class Net(NeuralNet):
         self.module_ = self.module
         for parameter in self.module_.parameters():
             if parameter.ndim == 4:
-                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+                # not contiguous(), which leaves the strides of a single channel, and with them all layers, as they are
+                parameter.data = parameter.data.to(memory_format=torch.channels_last)
         return self
 
     def initialize_criterion(self) -> "Net":
