@@ -57,7 +57,8 @@ def read_rows(estimator: Any, X: Any, *, reset: bool) -> Source:
         return _read_images(estimator, X, reset=reset)
     source = read_table(estimator, X, reset=reset)
     if reset:
-        estimator.__dict__.pop("image_shape_", None)
+        for attribute in ("image_shape_", "_pixel_range"):
+            estimator.__dict__.pop(attribute, None)
     return source
 
 
@@ -95,6 +96,7 @@ def _read_images(estimator: Any, X: Any, *, reset: bool) -> Source:
     name = type(estimator).__name__
     if isinstance(X, torch.utils.data.Dataset):
         source: Source = DatasetSource(X)
+        _refuse_channels_first((len(source), *source.shape), name)
     else:
         X = X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else np.asanyarray(X)
         if isinstance(X, np.ma.MaskedArray):
@@ -102,7 +104,6 @@ def _read_images(estimator: Any, X: Any, *, reset: bool) -> Source:
         _refuse_channels_first(X.shape, name)
         source = ArraySource(_as_trainable_images(X, name))
     shape = source.shape
-    _refuse_channels_first((len(source), *shape), name)
     if len(source) < (2 if reset else 1):
         raise ValueError(
             f"Found array with {len(source)} sample(s) (shape={(len(source), *shape)}) while a minimum of "
