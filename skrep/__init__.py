@@ -5,6 +5,7 @@ from skrep.autoencoder import AutoEncoderTransformer
 from skrep.base import RandomEncoder, TorchTransformer
 from skrep.contrastive import SimCLRTransformer
 from skrep.decomposition import PCAEncoder
+from skrep.persistence import load, save
 
 __all__ = [
     # decomposition
@@ -16,5 +17,8 @@ __all__ = [
     # the untrained baseline, and the class that new methods derive from
     "RandomEncoder",
     "TorchTransformer",
+    # files
+    "load",
+    "save",
     "__version__",
 ]

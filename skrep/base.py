@@ -8,6 +8,7 @@ feature names) is here and in :mod:`skrep.engine`.
 import copy
 import math
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields
@@ -17,22 +18,25 @@ from typing import Any, Self
 import numpy as np
 import skorch.callbacks
 import torch
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
+from skorch.exceptions import DeviceWarning
 from torch import Tensor, nn
 
 from skrep.backbones import InputEncoder, MLPModule, by_common_scale, default_widths, make_encoder
-from skrep.data import Batch, Source, read_rows, read_table, refuse_other_units, shuffled_batches
+from skrep.data import Batch, ShapeSource, Source, read_rows, read_table, refuse_other_units, shuffled_batches
 from skrep.engine import (
     Net,
     RunFolder,
     draw_seed,
     encode,
     fingerprint,
+    put_weights,
     resolve_device,
     resolve_precision,
     seeded_initialisation,
+    take_weights,
     training_operations,
 )
 from skrep.engine.interrupts import DeferredInterrupt
@@ -100,8 +104,56 @@ class Encoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         return 64 if hasattr(self, "image_shape_") else 256  # padding is costly where a row is
 
     def _build(self, data: Source, seed: int) -> nn.Module:
+        self._row_shape = tuple(data.shape)
         with seeded_initialisation(seed):
             return self.make_module(data)
+
+    # --- files: skrep.persistence asks for these ------------------------------------------------------------------
+
+    def _saved_state(self) -> dict[str, Any]:
+        """The attributes, and the network as sizes and named weights: what :meth:`_restore_state` needs."""
+        attributes = {name: value for name, value in vars(self).items() if name not in ("net_", *CONTEXT_ATTRIBUTES)}
+        if not hasattr(self, "net_"):
+            return {"attributes": attributes}
+        weights = take_weights(_uncompiled(self.net_.module_))
+        try:
+            put_weights(self._rebuilt(), weights)
+        except Exception as error:
+            raise TypeError(
+                f"cannot save {type(self).__name__}: its network cannot be built anew from its parameters and the "
+                f"shape of a row alone ({str(error).splitlines()[0]}). make_module may take sizes from the data, but "
+                "neither rows nor anything that is not among the parameters and attributes."
+            ) from error
+        return {"attributes": attributes, "weights": weights, "net": self._net_state()}
+
+    def _restore_state(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state["attributes"])
+        if "weights" in state:
+            module = self._rebuilt()
+            put_weights(module, state["weights"])
+            self._restore_net(module, state["net"])
+
+    def _rebuilt(self) -> nn.Module:
+        """The network with its shapes, but no memory behind them."""
+        bare = _without_memory(self)
+        with torch.device("meta"):
+            module: nn.Module = bare._build(ShapeSource(self._row_shape), 0)
+        return module.to("meta")
+
+    def _net_state(self) -> dict[str, Any]:
+        """What the net is made with, beyond parameters and weights."""
+        return {}
+
+    def _restore_net(self, module: nn.Module, state: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+    def _device_here(self) -> torch.device:
+        """The device of the parameter, or the CPU where that is not there."""
+        try:
+            return resolve_device(self.device)
+        except ValueError as error:
+            warnings.warn(f"{error} The network is on the CPU.", DeviceWarning, stacklevel=2)
+            return torch.device("cpu")
 
     def _encoder(self) -> nn.Module:
         encoder: nn.Module = self.net_.module_.encoder
@@ -464,7 +516,9 @@ class TorchTransformer(Encoder):
 
     def _net_options(self, data: Source, module: nn.Module, seed: int) -> dict[str, Any]:
         batch_size, epochs = self._default_sizes(data, module)
-        device = resolve_device(self.device)
+        return self._make_options(seed, batch_size, epochs, resolve_device(self.device))
+
+    def _make_options(self, seed: int, batch_size: int, epochs: int, device: torch.device) -> dict[str, Any]:
         schedulers = [c for c in self.callbacks or () if isinstance(_plain(c), skorch.callbacks.LRScheduler)]
         if schedulers and self.lr_schedule != "constant":
             raise ValueError(
@@ -505,6 +559,19 @@ class TorchTransformer(Encoder):
                 )
         return dict(given)
 
+    def _net_state(self) -> dict[str, Any]:
+        net = self.net_
+        return {
+            "seed": net.seed,
+            "batch_size": net.batch_size,
+            "epochs": net.max_epochs,
+            "history": net.plain_history(),
+        }
+
+    def _restore_net(self, module: nn.Module, state: dict[str, Any]) -> None:
+        options = self._make_options(state["seed"], state["batch_size"], state["epochs"], self._device_here())
+        self.net_ = Net(module, **options).initialize_without_optimizer(state["history"])
+
     def _build_net(self, data: Source, seed: int) -> None:
         # torch imports much of itself with the first optimizer; an interrupted import would break the process
         with DeferredInterrupt():
@@ -539,6 +606,23 @@ _ENGINE_DECIDES = (
     "predict_nonlinearity",
     *("seed", "train_dtype", "label"),
 )
+
+
+def _uncompiled(module: nn.Module) -> nn.Module:
+    inner: nn.Module = getattr(module, "_orig_mod", module)  # torch.compile wraps
+    return inner
+
+
+def _without_memory(part: Any) -> Any:
+    """A copy of an estimator or a part in which the torch modules among the parameters have shapes alone."""
+    if isinstance(part, nn.Module):
+        return copy.deepcopy(part).to("meta")
+    if not isinstance(part, BaseEstimator) or isinstance(part, type):
+        return part
+    bare = copy.copy(part)
+    for name, value in part.get_params(deep=False).items():
+        setattr(bare, name, _without_memory(value))
+    return bare
 
 
 def _is_foreign(part: Any) -> bool:
@@ -641,7 +725,10 @@ class RandomEncoder(Encoder):
         return self.like is None or bool(self.like._takes_images)
 
     def make_module(self, data: Source) -> nn.Module:
-        """Hook: the default network."""
+        """Hook: the network of `like`, or the default one."""
+        if self.like is not None:
+            module: nn.Module = self.like.make_module(data)
+            return module
         if len(data.shape) == 3:
             return nn.ModuleDict({"encoder": make_encoder(data, None, self.n_components or 64)[0]})
         widths = default_widths(data.shape[0], self.n_components)
@@ -675,13 +762,18 @@ class RandomEncoder(Encoder):
                     "own width. "
                     "Leave n_components out, or set it on `like`."
                 )
-            source = self if self.like is None else clone(self.like)
+            source = self if self.like is None else self.like
             check_params(source)
             data = self._read(X, reset=True)
             seed = draw_seed(self.random_state if source.random_state is None else source.random_state)
-            device = resolve_device(self.device)
-            module = source._build(data, seed)
-            self.net_ = NeuralNet(module, nn.Identity, optimizer=_no_optimizer, device=str(device)).initialize()
-            self.net_.module = None  # module_ is the same; pickle would write it twice
+            self.net_ = self._make_net(self._build(data, seed), resolve_device(self.device))
             self._count_features(data)
         return self
+
+    def _make_net(self, module: nn.Module, device: torch.device) -> NeuralNet:
+        net = NeuralNet(module, nn.Identity, optimizer=_no_optimizer, device=str(device)).initialize()
+        net.module = None  # module_ is the same; pickle would write it twice
+        return net
+
+    def _restore_net(self, module: nn.Module, state: dict[str, Any]) -> None:
+        self.net_ = self._make_net(module, self._device_here())

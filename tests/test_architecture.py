@@ -15,6 +15,7 @@ FLOORS = [
     {"views", "backbones", "objectives"},
     {"engine"},
     {"base"},
+    {"export"},
     {"decomposition", "autoencoder", "contrastive"},
     {"evaluation"},
     {"displays"},
@@ -22,7 +23,7 @@ FLOORS = [
     {"__init__"},
     {"__main__"},
 ]
-FAMILIES = FLOORS[6]
+FAMILIES = {"decomposition", "autoencoder", "contrastive"}
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
 
 

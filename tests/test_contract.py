@@ -5,7 +5,10 @@ import inspect
 import pickle
 import random
 import re
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,10 +25,13 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+import skrep
 from skrep import AutoEncoderTransformer, PCAEncoder, RandomEncoder
 from skrep.data import AsImages, ImageFiles
 from skrep.exceptions import DivergedError
 from tests.estimators import ESTIMATORS, IMAGES, NETWORKS, TAKES_IMAGES, TRAINED, quick
+
+ROOT = Path(__file__).parents[1]
 
 # image methods also as methods of tables that are folded into images
 every = pytest.mark.parametrize("cls", (ESTIMATORS | IMAGES).values(), ids=ESTIMATORS | IMAGES)
@@ -67,6 +73,55 @@ def test_pickle_holds_neither_data_nor_optimizer(cls, table):
     estimator = quick(cls).fit(np.repeat(table, 500, axis=0))
     weights = sum(t.numel() for t in estimator.net_.module_.state_dict().values()) * 4
     assert len(pickle.dumps(estimator)) < weights + 30_000
+
+
+@every
+def test_save_and_load(cls, table, tmp_path):
+    estimator, trusted = quick(cls), [cls] if cls in IMAGES.values() else []
+    skrep.save(estimator, tmp_path / "unfitted")
+    assert repr(skrep.load(tmp_path / "unfitted", trusted)) == repr(estimator)
+    frame = pd.DataFrame(table, columns=list("abcdef"))
+    estimator.set_output(transform="pandas").fit(frame)
+    skrep.save(estimator, tmp_path / "file")
+    loaded = skrep.load(tmp_path / "file", trusted)
+    assert type(loaded) is cls
+    assert repr(loaded.get_params()) == repr(estimator.get_params())
+    pd.testing.assert_frame_equal(loaded.transform(frame), estimator.transform(frame), check_exact=True)
+    assert clone(loaded).fit_transform(frame).equals(clone(estimator).fit_transform(frame))
+    left = {"net_", "_skl_callbacks"}
+    assert vars(loaded).keys() - left == vars(estimator).keys() - left
+    skrep.save(loaded, tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "file").read_bytes()
+
+
+@every_trained
+def test_training_goes_on_after_loading(cls, table, tmp_path):
+    estimator = quick(cls, warm_start=True).fit(table)
+    skrep.save(estimator, tmp_path / "file")
+    for go_on in (cls.partial_fit, cls.fit):
+        pickled, loaded = pickle.loads(pickle.dumps(estimator)), skrep.load(tmp_path / "file")
+        assert loaded.history_ == pickled.history_
+        np.testing.assert_array_equal(go_on(loaded, table).transform(table), go_on(pickled, table).transform(table))
+        assert len(loaded.history_) == len(pickled.history_) > len(estimator.history_)
+
+
+def test_saved_files_give_the_same_bits_in_a_fresh_process(table, images, tmp_path):
+    y = np.arange(len(table)) % 2
+    cases = {name: (quick(cls), table) for name, cls in (ESTIMATORS | IMAGES).items()}
+    for name, cls in TAKES_IMAGES.items():
+        cases[f"{name} of images"] = quick(cls, hidden=None), images
+    for name, (estimator, X) in list(cases.items()):
+        cases[f"{name} in a Pipeline"] = make_pipeline(clone(estimator), LogisticRegression()), X
+    for name, (estimator, X) in cases.items():
+        estimator.fit(X, y[: len(X)])
+        skrep.save(estimator, tmp_path / f"{name}.skrep")
+        method = "transform" if hasattr(estimator, "transform") else "predict_proba"
+        np.savez(tmp_path / f"{name}.npz", X=X, expected=getattr(estimator, method)(X))
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "tests.loaded", tmp_path], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.splitlines()) == sorted(f"{name}: same" for name in cases)
 
 
 @every

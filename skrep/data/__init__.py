@@ -3,7 +3,7 @@
 from skrep.data.as_images import AsImages
 from skrep.data.batches import Batch, ordered_batches, shuffled_batches
 from skrep.data.files import ImageFiles
-from skrep.data.sources import ArraySource, DatasetSource, Source
+from skrep.data.sources import ArraySource, DatasetSource, ShapeSource, Source
 from skrep.data.validation import read_rows, read_table, refuse_other_units
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Batch",
     "DatasetSource",
     "ImageFiles",
+    "ShapeSource",
     "Source",
     "ordered_batches",
     "read_rows",

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["ArraySource", "DatasetSource", "Source"]
+__all__ = ["ArraySource", "DatasetSource", "ShapeSource", "Source"]
 
 # About what one pass over the data holds in memory at a time.
 CHUNK_BYTES = 64 * 2**20
@@ -212,3 +212,29 @@ def is_memory_mapped(array: Any) -> bool:
             return True
         array = array.base
     return False
+
+
+class ShapeSource(Source):
+    """No rows at all, only the shape that they would have: what a saved network is built anew from.
+
+    Rows are zeros on torch's default device, which is "meta" then; their weights and scales come from the file.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        The shape of one row.
+    """
+
+    def __init__(self, shape: tuple[int, ...]):
+        self.n_samples, self.shape = 0, shape
+        self._moments = torch.zeros(shape, dtype=torch.float64), torch.ones(shape, dtype=torch.float64)
+        self._range = 0.0, 1.0
+
+    def take(self, index: Tensor, device: torch.device) -> Tensor:
+        return torch.zeros(len(index), *self.shape)
+
+    def chunk(self, start: int, stop: int) -> Tensor:
+        return torch.zeros(stop - start, *self.shape)
+
+    def subset(self, index: Tensor) -> "Source":
+        return self

@@ -5,6 +5,7 @@ from skrep.engine.devices import resolve_device, resolve_precision
 from skrep.engine.encode import encode
 from skrep.engine.net import Net, Task
 from skrep.engine.randomness import draw_seed, seeded_initialisation
+from skrep.engine.weights import put_weights, take_weights
 from skrep.engine.work import training_operations
 
 __all__ = [
@@ -14,8 +15,10 @@ __all__ = [
     "draw_seed",
     "encode",
     "fingerprint",
+    "put_weights",
     "resolve_device",
     "resolve_precision",
     "seeded_initialisation",
+    "take_weights",
     "training_operations",
 ]

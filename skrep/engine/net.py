@@ -132,6 +132,17 @@ class Net(NeuralNet):
         self.rewind()
         return self
 
+    def initialize_without_optimizer(self, history: list[dict[str, Any]]) -> "Net":
+        """Stand as after unpickling: ready to transform, and to train once the optimizer is renewed."""
+        self._initialize_virtual_params()
+        self._initialize_callbacks()
+        self._initialize_module()
+        self._initialize_criterion()
+        self._initialize_history()
+        self._remember(history)
+        self.initialized_ = True
+        return self
+
     def renew_optimizer(self) -> None:
         """Make the optimizer that pickle left behind."""
         self.initialized_ = False  # or skorch would announce it
@@ -176,12 +187,7 @@ class Net(NeuralNet):
             "cursor": [self.epoch_, self.batch_, self.seen_, self.waited_, self.best_loss_, self.stopped_],
             "loss_sum": self.loss_sum_.clone(),
             "best_weights": copy(self.best_weights_),
-            # an epoch that is under way has begun its row, and will begin it again
-            "history": [
-                {k: v for k, v in row.items() if k != "batches" and can_store(v)}
-                for row in self.history
-                if "train_loss" in row
-            ],
+            "history": self.plain_history(),
             "trained": {name: p.requires_grad for name, p in self.module_.named_parameters()},
             "callbacks": {
                 name: {k: copy(v) for k, v in vars(callback).items() if k.endswith("_") and can_store(v)}
@@ -205,8 +211,19 @@ class Net(NeuralNet):
             parameter.requires_grad_(state["trained"].get(name, parameter.requires_grad))
         for name, callback in self.callbacks_:
             vars(callback).update(state["callbacks"].get(name, {}))
+        self._remember(state["history"])
+
+    def plain_history(self) -> list[dict[str, Any]]:
+        """What a file can hold of each epoch that is done; one that is under way will begin its row again."""
+        return [
+            {key: value for key, value in row.items() if key != "batches" and can_store(value)}
+            for row in self.history
+            if "train_loss" in row
+        ]
+
+    def _remember(self, history: list[dict[str, Any]]) -> None:
         self.history.clear()
-        for row in state["history"]:
+        for row in history:
             self.history.new_epoch()
             for key, value in row.items():
                 self.history.record(key, value)

@@ -1,0 +1,307 @@
+"""The one kind of file that skrep writes: a zip of JSON and plain arrays, each with its sha256, and no pickle.
+
+``manifest.json`` has the format's number, the kind of file and a sha256 for every other member; ``state.json`` is the
+content, and refers by position to ``arrays/0.npy``, ``arrays/1.npy`` and so on. Members are stored, not compressed:
+weights hardly compress, and a file that cannot inflate is no bomb. All limits are held before what they limit is read.
+"""
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import re
+import secrets
+import stat
+import struct
+import time
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from skrep._version import __version__
+from skrep.exceptions import ModelFileError
+
+__all__ = ["read_container", "refusing", "replacing", "write_container"]
+
+FORMAT = 1
+
+MAX_MEMBERS = 20_000
+MAX_DIRECTORY_BYTES = 128 * MAX_MEMBERS  # the zip's table of contents; an entry of ours has less than 80
+MAX_MANIFEST_BYTES = 128 * MAX_MEMBERS
+MAX_JSON_BYTES = 256 * 2**20
+# A list or a dict takes up to 30 times the memory of its brackets.
+MAX_JSON_CONTAINERS = 2_000_000
+MAX_JSON_VALUES = 8_000_000
+
+# What numpy's arrays hold at most.
+MAX_DIMENSIONS = 32
+# Kernels may round differently where rows do not begin on a cache line, as torch's own tensors do.
+ALIGNMENT = 64
+# A temporary file that nobody has written to for so long was left by a process that was killed.
+ABANDONED_SECONDS = 3600
+
+_MEMBER = re.compile(r"state\.json|arrays/(0|[1-9][0-9]{0,5})\.npy")
+
+# What the readers of zip, JSON, npy and of the content raise on bytes that are none of theirs.
+_UNREADABLE = (
+    zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, LookupError, ValueError, TypeError,
+    AttributeError, ArithmeticError, EOFError, OSError, MemoryError, SyntaxError, zlib.error, struct.error,
+)  # fmt: skip
+
+
+@contextlib.contextmanager
+def refusing(path: str | os.PathLike) -> Iterator[None]:
+    """Tell whatever goes wrong in reading a file's content as one :class:`~skrep.exceptions.ModelFileError`."""
+    try:
+        yield
+    except ModelFileError:
+        raise
+    except _UNREADABLE as error:
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        what = what if len(what) <= 300 else what[:297] + "..."
+        raise ModelFileError(f"{path} is not a file that skrep wrote, or it is damaged ({what}).") from None
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
+    """Write a file, all of it or nothing.
+
+    The bytes go to a temporary file in the same folder, are synced to disk and take the name in one step, so that a
+    reader, or a machine that loses power, sees the old file or the new one. A new file gets the permissions that the
+    process gives its files, a replaced one keeps its own; a link is followed.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to write or replace.
+
+    Yields
+    ------
+    file object
+        Open for writing bytes.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written; the old one is untouched.
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; name a file in it.")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"the folder {target.parent} does not exist; make it first.")
+    if target.exists() and not os.access(target, os.W_OK):
+        raise PermissionError(f"{path} may not be written to.")
+    for left in target.parent.glob(f".{_escaped(target.name)}.*.tmp"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
+                left.unlink()
+    temporary = target.parent / f".{target.name}.{secrets.token_hex(6)}.tmp"
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileNotFoundError):
+            os.chmod(temporary, stat.S_IMODE(target.stat().st_mode))
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+    if os.name == "posix":  # the new name itself must reach the disk
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _escaped(name: str) -> str:
+    return re.sub(r"([\[*?])", r"[\1]", name)
+
+
+def write_container(path: str | os.PathLike, kind: str, content: Any, arrays: Sequence[np.ndarray]) -> None:
+    """Write JSON and arrays to `path`, all of it or nothing.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to write or replace.
+    kind : str
+        What the content is; :func:`read_container` asks for it.
+    content : object
+        What JSON can hold.
+    arrays : sequence of ndarray
+        Without Python objects.
+
+    Raises
+    ------
+    ValueError
+        If the content is larger than a reader would take.
+    OSError
+        If the file cannot be written; the old one is untouched.
+    """
+    text = json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
+    if len(arrays) > MAX_MEMBERS - 2:
+        raise ValueError(f"{len(arrays)} arrays are more than the {MAX_MEMBERS - 2} that one file may hold.")
+    _require_reasonable(text)
+    with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        digests = {}
+        for i, array in enumerate(arrays):
+            digests[f"arrays/{i}.npy"] = _write_array(archive, f"arrays/{i}.npy", array)
+        digests["state.json"] = hashlib.sha256(text).hexdigest()
+        archive.writestr(zipfile.ZipInfo("state.json"), text)
+        manifest = {"format": FORMAT, "kind": kind, "skrep": __version__, "sha256": digests}
+        archive.writestr(zipfile.ZipInfo("manifest.json"), json.dumps(manifest))
+
+
+def _write_array(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> str:
+    """Stream an array into a member and return the member's sha256."""
+    digest = hashlib.sha256()
+    info = zipfile.ZipInfo(name)  # without a time, so that the same content is the same file
+    with archive.open(info, "w", force_zip64=array.nbytes > 2**31 - 2**16) as member:
+
+        class Hashed:
+            def write(self, data: bytes) -> int:
+                digest.update(data)
+                return member.write(data)
+
+        np.lib.format.write_array(Hashed(), array, version=(1, 0), allow_pickle=False)
+    return digest.hexdigest()
+
+
+def read_container(path: str | os.PathLike, kind: str) -> tuple[Any, list[np.ndarray]]:
+    """Read what :func:`write_container` wrote, and nothing else.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+    kind : str
+        The kind of content that is expected.
+
+    Returns
+    -------
+    content : object
+        As JSON has it.
+    arrays : list of ndarray
+        Writable.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is damaged, of a newer format, of another kind, or not one of ours.
+    OSError
+        If there is no such file, or it cannot be read.
+    """
+    with open(path, "rb") as file, refusing(path):
+        _require_small_directory(file)
+        size = os.fstat(file.fileno()).st_size
+        with zipfile.ZipFile(file) as archive:
+            infos = {info.filename: info for info in archive.infolist()}
+            if len(infos) != len(archive.infolist()):
+                raise ValueError("two members have one name")
+            for info in infos.values():
+                if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size:
+                    raise ValueError(f"{info.filename!r} is compressed, and skrep compresses nothing")
+            if sum(info.file_size for info in infos.values()) > size:
+                raise ValueError("the members are larger than the file")
+            manifest = _read_manifest(archive, infos, kind, path)
+            digests = manifest["sha256"]
+            if infos.keys() - {"manifest.json"} != digests.keys() or not all(map(_MEMBER.fullmatch, digests)):
+                raise ValueError("its members are not those that the manifest lists")
+            if infos["state.json"].file_size > MAX_JSON_BYTES:
+                raise ValueError("state.json is too large")
+            text = bytes(_read_member(archive, infos["state.json"], digests).data)
+            _require_reasonable(text)
+            arrays = [
+                _as_array(_read_member(archive, infos[f"arrays/{i}.npy"], digests)) for i in range(len(digests) - 1)
+            ]
+        return json.loads(text), arrays
+
+
+def _require_small_directory(file: BinaryIO) -> None:
+    """Look at the end of a zip, as zipfile does, before zipfile reads the whole table of contents."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - 98))
+    end = file.read()
+    if len(end) < 22 or end[-22:-18] != b"PK\5\6" or end[-2:] != b"\0\0":
+        raise ValueError("it does not end as a zip does")
+    entries, directory = struct.unpack("<HL", end[-12:-6])
+    if len(end) == 98 and end[-42:-38] == b"PK\6\7":  # zip64
+        entries, directory = struct.unpack("<QQ", end[-66:-50])
+    if entries > MAX_MEMBERS or directory > MAX_DIRECTORY_BYTES:
+        raise ValueError(f"it has {entries} members; {MAX_MEMBERS} is the limit")
+
+
+def _read_manifest(archive: zipfile.ZipFile, infos: dict[str, Any], kind: str, path: Any) -> dict[str, Any]:
+    if infos["manifest.json"].file_size > MAX_MANIFEST_BYTES:
+        raise ValueError("the manifest is too large")
+    manifest: dict[str, Any] = json.loads(archive.read("manifest.json"))
+    if manifest["format"] > FORMAT:
+        raise ModelFileError(
+            f"{path} has format {manifest['format']}, written by skrep {manifest.get('skrep')}; this is skrep "
+            f"{__version__}, which reads up to format {FORMAT}. Upgrade skrep to read it."
+        )
+    if manifest["kind"] != kind:
+        readers = {"estimator": "skrep.load", "training run": "the estimator that was fitted with checkpoint="}
+        raise ModelFileError(
+            f"{path} holds a {manifest['kind']}, not a {kind}. It is read by "
+            f"{readers.get(manifest['kind'], 'another function')}."
+        )
+    return manifest
+
+
+def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, digests: dict[str, str]) -> np.ndarray:
+    """The bytes of a member, writable, aligned, and as they were written."""
+    room = np.empty(info.file_size + ALIGNMENT, np.uint8)
+    start = -room.ctypes.data % ALIGNMENT
+    data = room[start : start + info.file_size]
+    with archive.open(info) as member:
+        filled = 0
+        while part := member.read(2**22):
+            data[filled : filled + len(part)] = np.frombuffer(part, np.uint8)
+            filled += len(part)
+        if filled != len(data):
+            raise EOFError(f"{info.filename} ends early")
+    if hashlib.sha256(data.data).hexdigest() != digests[info.filename]:
+        raise ValueError(f"{info.filename} is not what was written")
+    return data
+
+
+def _as_array(data: np.ndarray) -> np.ndarray:
+    """The array in the bytes of a .npy file, in the same memory."""
+
+    class Reader:
+        at = 0
+
+        def read(self, size: int = -1, /) -> bytes:
+            part = data[self.at :][:size].tobytes()
+            self.at += len(part)
+            return part
+
+    reader = Reader()
+    if np.lib.format.read_magic(reader) != (1, 0):
+        raise ValueError("an array has another version of the npy format")
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(reader)
+    if dtype.hasobject or not dtype.itemsize:
+        raise ValueError(f"an array has the type {dtype}, which is no plain number or text")
+    if len(shape) > MAX_DIMENSIONS or any(n < 0 for n in shape):
+        raise ValueError("an array has an impossible shape")
+    if math.prod(shape) * dtype.itemsize != len(data) - reader.at:
+        raise ValueError(f"an array of shape {shape} and type {dtype} has {len(data) - reader.at} bytes")
+    return np.ndarray(shape, dtype, data, reader.at, order="F" if fortran else "C")
+
+
+def _require_reasonable(text: bytes) -> None:
+    if len(text) > MAX_JSON_BYTES:
+        raise ValueError(f"the content without arrays has {len(text)} bytes; {MAX_JSON_BYTES} is the limit")
+    if text.count(b"[") + text.count(b"{") > MAX_JSON_CONTAINERS or text.count(b",") > MAX_JSON_VALUES:
+        raise ValueError(f"the content has more than {MAX_JSON_VALUES} values or {MAX_JSON_CONTAINERS} lists and dicts")

@@ -1,0 +1,136 @@
+"""Which classes and functions a file may name.
+
+A file holds names, never code, and a name is looked up here: in public modules of skrep, scikit-learn, torch and NumPy
+that are listed below, and there only among what is safe to rebuild from plain values. Anything else has to be handed
+over by the caller of :func:`skrep.load`. No module is imported because a file says so.
+"""
+
+import functools
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from torch import nn
+
+from skrep.exceptions import ModelFileError
+
+__all__ = ["lookup", "name_of"]
+
+
+def _are(kind: type) -> Callable[[Any], bool]:
+    return lambda thing: isinstance(thing, type) and issubclass(thing, kind)
+
+
+def _is_arithmetic(thing: Any) -> bool:
+    return isinstance(thing, np.ufunc) or (isinstance(thing, type) and issubclass(thing, np.generic))
+
+
+_ESTIMATORS = (
+    "calibration", "cluster", "compose", "covariance", "cross_decomposition", "decomposition", "discriminant_analysis",
+    "dummy", "ensemble", "feature_extraction", "feature_extraction.image", "feature_extraction.text",
+    "feature_selection", "frozen", "gaussian_process", "impute", "isotonic", "kernel_approximation", "kernel_ridge",
+    "linear_model", "manifold", "mixture", "model_selection", "multiclass", "multioutput", "naive_bayes", "neighbors",
+    "neural_network", "pipeline", "preprocessing", "random_projection", "semi_supervised", "svm", "tree",
+)  # fmt: skip
+
+# What of each public module a file may name: all that satisfies a condition, or what is listed.
+_PUBLIC: list[tuple[str, Callable[[Any], bool] | set[str]]] = [
+    *((name, _are(BaseEstimator)) for name in ("skrep", "skrep.data", "skrep.views", "skrep.backbones")),
+    *((f"sklearn.{name}", _are(BaseEstimator)) for name in _ESTIMATORS),
+    ("sklearn.compose", {"make_column_selector"}),
+    (
+        "sklearn.feature_selection",
+        {"chi2", "f_classif", "f_regression", "mutual_info_classif", "mutual_info_regression"},
+    ),
+    ("torch.nn", _are(nn.Module)),
+    ("torch.nn.functional", {"elu", "gelu", "leaky_relu", "relu", "sigmoid", "silu", "softplus", "tanh"}),
+    ("torch.optim", _are(torch.optim.Optimizer)),
+    ("numpy", _is_arithmetic),
+    ("builtins", {"bool", "bytes", "complex", "float", "int", "object", "str"}),
+]
+
+# Packages of which nothing else may be named: their insides move from release to release.
+_CLOSED = {"skrep", "sklearn", "skorch", "scipy", "torch", "numpy", "builtins"}
+
+
+def _find(name: str) -> Any:
+    """The public class or function of that name, or None."""
+    home, _, last = name.rpartition(".")
+    for module, allowed in _PUBLIC:
+        if module == home:
+            content = importlib.import_module(module)
+            if isinstance(allowed, set):
+                if last in allowed:
+                    return getattr(content, last)
+            elif last in getattr(content, "__all__", vars(content)) and allowed(getattr(content, last)):
+                return getattr(content, last)
+    return None
+
+
+@functools.cache
+def _public_name(thing: Any) -> str | None:
+    package = (getattr(thing, "__module__", None) or "numpy").split(".")[0]
+    for module, _ in _PUBLIC:
+        name = f"{module}.{thing.__name__}"
+        if module.split(".")[0] == package.removeprefix("_") and _find(name) is thing:
+            return name
+    return None
+
+
+def name_of(thing: Any) -> str:
+    """The name under which a file refers to a class or function.
+
+    Raises
+    ------
+    TypeError
+        For what has no name at the top of a module (lambdas, functions and classes inside others, partials), and for
+        the insides of the packages that are listed here.
+    """
+    name = _public_name(thing)
+    if name is not None:
+        return name
+    module, inner = getattr(thing, "__module__", None) or "", getattr(thing, "__qualname__", "<>")
+    found: Any = sys.modules.get(module)
+    for step in inner.split("."):
+        found = getattr(found, step, None)
+    if found is not thing:
+        raise TypeError(
+            "has no name in a module: it is a lambda, or defined inside a function. Define it at the top of a module, "
+            "with class or def"
+        )
+    if module.split(".")[0] in _CLOSED:
+        raise TypeError(f"{module}.{inner} is no part of what skrep can rebuild from plain values")
+    return f"{module}.{inner}"
+
+
+def lookup(names: list[str], trusted: dict[str, Any], path: str | os.PathLike) -> list[Any]:
+    """The classes and functions behind the names in a file.
+
+    Parameters
+    ----------
+    names : list of str
+        As :func:`name_of` gave them.
+    trusted : dict of str to class or function
+        What the caller allows in addition, by its name.
+    path : path-like
+        The file, for the message.
+
+    Raises
+    ------
+    ModelFileError
+        If a name is neither public nor trusted.
+    """
+    found = [trusted[name] if name in trusted else _find(name) for name in names]
+    missing = [name for name, thing in zip(names, found, strict=True) if thing is None]
+    if missing:
+        listed = ", ".join(missing[:5])[:300] + (" and more" if len(missing) > 5 else "")
+        raise ModelFileError(
+            f"{path} asks for {listed}, which skrep does not know to be safe. If you know where the file comes from, "
+            "import the classes and functions and pass them: skrep.load(path, trusted=[...])."
+        )
+    return found

@@ -1,0 +1,332 @@
+"""Plain values as JSON, with the arrays in them taken out: numbers, strings, containers, arrays, tensors.
+
+What JSON has itself (None, booleans, finite numbers, strings, lists) stands as it is. Everything else is a dict with
+the kind as its first key: ``{"tuple": [...]}``, ``{"dict": {...}}``, ``{"array": 3}``. A kind that a reader does not
+know is an error.
+"""
+
+import math
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+import torch
+
+from skrep.persistence.container import read_container, refusing, write_container
+
+__all__ = ["Reader", "Writer", "can_store", "read_state", "write_state"]
+
+# Lists in lists in lists: deeper than anything that is written, and far from where Python stops.
+MAX_DEPTH = 100
+
+_TORCH_DTYPES = {
+    str(dtype).removeprefix("torch."): dtype for dtype in vars(torch).values() if isinstance(dtype, torch.dtype)
+}
+_SPARSE = {
+    f"{form}_{kind}": getattr(scipy.sparse, f"{form}_{kind}") for form in ("csr", "csc") for kind in ("matrix", "array")
+}
+_PARTS = ("data", "indices", "indptr")
+
+
+def _is_json(value: Any) -> bool:
+    """Whether JSON has the value itself."""
+    kind = type(value)
+    return (
+        value is None
+        or kind is str
+        or kind is bool
+        or (kind is int and abs(value) < 2**63)
+        or (kind is float and math.isfinite(value))
+    )
+
+
+class Writer:
+    """Turns values into JSON and a list of arrays.
+
+    Attributes
+    ----------
+    arrays : list of ndarray
+        The arrays met so far; the JSON refers to them by position.
+    """
+
+    def __init__(self) -> None:
+        self.arrays: list[np.ndarray] = []
+        self._known: dict[int, tuple[int, Any]] = {}  # by id; holding the value keeps the id from being used again
+        self._path: list[str] = []
+
+    def write(self, value: Any) -> Any:
+        """The value as JSON."""
+        if len(self._path) > MAX_DEPTH:
+            raise TypeError(f"cannot store {self.where}: it is nested too deeply, or holds itself.")
+        if _is_json(value):
+            return value
+        if type(value) is int:
+            return {"int": hex(value)}
+        if type(value) is float:
+            return {"float": str(value)}
+        if type(value) in (list, tuple):
+            items = [self.inside(f"[{i}]", item) for i, item in enumerate(value)]
+            return items if type(value) is list else {"tuple": items}
+        if type(value) is dict:
+            if all(type(key) is str for key in value):
+                return {"dict": {key: self.inside(f"[{key!r}]", item) for key, item in value.items()}}
+            pairs = value.items()
+            return {"pairs": [[self.inside(".keys()", k), self.inside(f"[{k!r}]", item)] for k, item in pairs]}
+        if type(value) is OrderedDict:
+            return {"ordered": self.write(dict(value))}
+        if isinstance(value, torch.Tensor) and type(value) in (torch.Tensor, torch.nn.Parameter):
+            return {"tensor": self._position(value), "dtype": str(value.dtype).removeprefix("torch.")}
+        if isinstance(value, np.generic):
+            if isinstance(value, np.str_):
+                return {"str_": str(value)}
+            if value.dtype.kind not in "VO":
+                return {"scalar": value.dtype.str, "bytes": value.tobytes().hex()}
+        if type(value) in (np.ndarray, np.memmap):
+            if value.dtype.hasobject and value.dtype != object:
+                raise TypeError(f"cannot store {self.where}, an array with columns of Python objects.")
+            if value.dtype == object:
+                return {"objects": [self.inside(".flat", item) for item in value.flat], "shape": list(value.shape)}
+            return {"array": self._position(value)}
+        if isinstance(value, np.ma.MaskedArray):
+            return {"masked": [self.write(value.data), self.write(np.ma.getmaskarray(value))]}
+        if type(value).__name__ in _SPARSE and type(value) is _SPARSE[type(value).__name__]:
+            parts = [self.write(getattr(value, part)) for part in _PARTS]
+            return {"sparse": type(value).__name__, "shape": list(value.shape), "parts": parts}
+        if type(value) in (set, frozenset):
+            items = [self.inside("{...}", item) for item in sorted(value, key=repr)]
+            return {"set": items, "frozen": type(value) is frozenset}
+        if type(value) is bytes:
+            return {"bytes": value.hex()}
+        if type(value) is slice:
+            return {"slice": [self.write(part) for part in (value.start, value.stop, value.step)]}
+        if isinstance(value, np.dtype) and not value.hasobject:
+            return {"dtype": value.str}
+        if isinstance(value, torch.dtype):
+            return {"torch": str(value).removeprefix("torch.")}
+        if isinstance(value, Path):
+            return {"path": str(value)}
+        if type(value) is np.random.RandomState:
+            kind, key, position, has_gauss, gauss = value.get_state(legacy=True)
+            return {"RandomState": [kind, self.write(key), position, has_gauss, gauss]}
+        return self.write_other(value)
+
+    def write_other(self, value: Any) -> Any:
+        """What to do with a value that is not plain."""
+        raise TypeError(
+            f"cannot store {self.where}, a {type(value).__name__}: expected arrays, tensors, numbers, strings or "
+            "containers of them."
+        )
+
+    @property
+    def where(self) -> str:
+        """The place of the value that is being written."""
+        return "".join(self._path) or "this value"
+
+    def inside(self, step: str, value: Any) -> Any:
+        """Write a part of a value, which has this place in error messages."""
+        if _is_json(value):
+            return value
+        self._path.append(step)
+        written = self.write(value)
+        self._path.pop()
+        return written
+
+    def _position(self, value: Any) -> int:
+        if id(value) not in self._known:
+            array = value
+            if isinstance(value, torch.Tensor):
+                tensor = value.detach().cpu()
+                if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
+                    raise TypeError(f"cannot store {self.where}, a tensor that is not a plain dense one.")
+                array = _as_numpy(tensor.resolve_conj().resolve_neg())
+            self._known[id(value)] = len(self.arrays), value
+            self.arrays.append(array)
+        return self._known[id(value)][0]
+
+
+def _as_numpy(tensor: torch.Tensor) -> np.ndarray:
+    """The tensor's memory; types that NumPy lacks, such as bfloat16, as integers of their size."""
+    try:
+        array: np.ndarray = tensor.numpy()
+    except TypeError:
+        array = tensor.view({1: torch.uint8, 2: torch.int16}[tensor.itemsize]).numpy()
+    return array
+
+
+class Reader:
+    """Turns JSON and arrays back into values.
+
+    Parameters
+    ----------
+    arrays : list of ndarray
+        As the writer left them.
+    """
+
+    def __init__(self, arrays: list[np.ndarray]):
+        self.arrays = arrays
+        self._depth = 0
+        self._kinds: dict[str, Callable[..., Any]] = {
+            name.removeprefix("_read_"): getattr(self, name) for name in dir(self) if name.startswith("_read_")
+        }
+
+    def read(self, value: Any) -> Any:
+        """The value that was written."""
+        if isinstance(value, list):
+            with self._deeper():
+                return [self.read(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        kind, *more = value
+        if kind not in self._kinds:
+            raise ValueError(f"it holds a {kind!r}, which this version of skrep does not know")
+        with self._deeper():
+            return self._kinds[kind](value[kind], **{name: value[name] for name in more})
+
+    @contextmanager
+    def _deeper(self) -> Iterator[None]:
+        self._depth += 1
+        if self._depth > 4 * MAX_DEPTH:
+            raise ValueError("it is nested too deeply")
+        yield
+        self._depth -= 1
+
+    def _array(self, position: Any) -> np.ndarray:
+        if type(position) is not int or not 0 <= position < len(self.arrays):
+            raise ValueError(f"it has no array {position!r}")
+        return self.arrays[position]
+
+    def _read_int(self, digits: str) -> int:
+        return int(digits, 16)
+
+    def _read_float(self, text: str) -> float:
+        return float(text)
+
+    def _read_tuple(self, items: list[Any]) -> tuple[Any, ...]:
+        return tuple(self.read(items))
+
+    def _read_dict(self, items: dict[str, Any]) -> dict[str, Any]:
+        return {key: self.read(item) for key, item in items.items()}
+
+    def _read_pairs(self, pairs: list[Any]) -> dict[Any, Any]:
+        return {self.read(key): self.read(item) for key, item in pairs}
+
+    def _read_ordered(self, items: Any) -> OrderedDict[Any, Any]:
+        return OrderedDict(self.read(items))
+
+    def _read_tensor(self, position: int, dtype: str) -> torch.Tensor:
+        tensor = torch.from_numpy(self._array(position))
+        return tensor if tensor.dtype == _TORCH_DTYPES[dtype] else tensor.view(_TORCH_DTYPES[dtype])
+
+    def _read_str_(self, text: str) -> np.str_:
+        return np.str_(text)
+
+    def _read_scalar(self, dtype: str, bytes: str) -> Any:
+        return np.frombuffer(_from_hex(bytes), _plain_dtype(dtype), 1)[0]
+
+    def _read_array(self, position: int) -> np.ndarray:
+        return self._array(position)
+
+    def _read_objects(self, items: list[Any], shape: list[int]) -> np.ndarray:
+        if math.prod(shape) != len(items):
+            raise ValueError(f"an array of shape {shape} has {len(items)} items")
+        array = np.empty(len(items), dtype=object)
+        for i, item in enumerate(items):
+            array[i] = self.read(item)
+        return array.reshape(shape)  # (n_items,) -> shape
+
+    def _read_masked(self, parts: list[Any]) -> np.ma.MaskedArray:
+        data, mask = self.read(parts)
+        return np.ma.MaskedArray(data, mask)
+
+    def _read_sparse(self, form: str, shape: list[int], parts: list[Any]) -> Any:
+        matrix = _SPARSE[form](tuple(self.read(parts)), shape=tuple(shape))
+        matrix.check_format(full_check=True)  # compiled code trusts the indices
+        return matrix
+
+    def _read_set(self, items: list[Any], frozen: bool) -> Any:
+        return frozenset(self.read(items)) if frozen else set(self.read(items))
+
+    def _read_bytes(self, digits: str) -> bytes:
+        return _from_hex(digits)
+
+    def _read_slice(self, parts: list[Any]) -> slice:
+        return slice(*self.read(parts))
+
+    def _read_dtype(self, name: str) -> np.dtype:
+        return _plain_dtype(name)
+
+    def _read_torch(self, name: str) -> torch.dtype:
+        return _TORCH_DTYPES[name]
+
+    def _read_path(self, path: str) -> Path:
+        return Path(path)
+
+    def _read_RandomState(self, state: list[Any]) -> np.random.RandomState:
+        kind, key, position, has_gauss, gauss = self.read(state)
+        if not 0 <= position <= 624:  # NumPy reads there without looking
+            raise ValueError(f"a RandomState stands at {position} of 624")
+        made = np.random.RandomState()
+        made.set_state((kind, key, position, has_gauss, gauss))
+        return made
+
+
+def _plain_dtype(name: str) -> np.dtype:
+    dtype = np.dtype(name)
+    if dtype.hasobject or not isinstance(name, str):
+        raise ValueError(f"{name!r} is not the type of plain numbers or text")
+    return dtype
+
+
+def _from_hex(digits: str) -> bytes:
+    return bytes.fromhex(digits)
+
+
+def can_store(value: Any) -> bool:
+    """Whether :func:`write_state` takes a value."""
+    try:
+        Writer().write(value)
+    except TypeError:
+        return False
+    return True
+
+
+def write_state(path: str | os.PathLike, state: Any) -> None:
+    """Write the state of a training run to `path`, all of it or nothing.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to write or replace.
+    state : object
+        Nested dicts, lists and tuples of tensors, arrays, numbers, strings, booleans and None.
+
+    Raises
+    ------
+    TypeError
+        If `state` holds anything else.
+    OSError
+        If the file cannot be written; the old one is untouched.
+    """
+    writer = Writer()
+    content = writer.write(state)
+    write_container(path, "training run", content, writer.arrays)
+
+
+def read_state(path: str | os.PathLike) -> Any:
+    """Read what :func:`write_state` wrote.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is damaged, of a newer format, or not one of ours.
+    FileNotFoundError
+        If there is no such file.
+    """
+    content, arrays = read_container(path, "training run")
+    with refusing(path):
+        return Reader(arrays).read(content)
