@@ -5,6 +5,7 @@ from skrep.autoencoder import AutoEncoderTransformer
 from skrep.base import RandomEncoder, TorchTransformer
 from skrep.contrastive import SimCLRTransformer
 from skrep.decomposition import PCAEncoder
+from skrep.export import export_onnx
 from skrep.persistence import load, save
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "RandomEncoder",
     "TorchTransformer",
     # files
+    "export_onnx",
     "load",
     "save",
     "__version__",

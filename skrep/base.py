@@ -29,6 +29,7 @@ from skrep.data import Batch, ShapeSource, Source, read_rows, read_table, refuse
 from skrep.engine import (
     Net,
     RunFolder,
+    built_without_memory,
     draw_seed,
     encode,
     fingerprint,
@@ -116,29 +117,30 @@ class Encoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         if not hasattr(self, "net_"):
             return {"attributes": attributes}
         weights = take_weights(_uncompiled(self.net_.module_))
+        shape, width = self._row_shape, getattr(self._encoder(), "width", None)
         try:
-            put_weights(self._rebuilt(), weights)
+            put_weights(self._rebuilt(shape, width, len(weights)), weights)
         except Exception as error:
             raise TypeError(
                 f"cannot save {type(self).__name__}: its network cannot be built anew from its parameters and the "
                 f"shape of a row alone ({str(error).splitlines()[0]}). make_module may take sizes from the data, but "
                 "neither rows nor anything that is not among the parameters and attributes."
             ) from error
-        return {"attributes": attributes, "weights": weights, "net": self._net_state()}
+        net = {"shape": shape, "width": width} | self._net_state()
+        return {"attributes": attributes, "weights": weights, "net": net}
 
     def _restore_state(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state["attributes"])
         if "weights" in state:
-            module = self._rebuilt()
-            put_weights(module, state["weights"])
-            self._restore_net(module, state["net"])
+            weights, net = state["weights"], state["net"]
+            module = self._rebuilt(net["shape"], net["width"], len(weights))
+            put_weights(module, weights)
+            self._restore_net(module, net)
 
-    def _rebuilt(self) -> nn.Module:
+    def _rebuilt(self, shape: tuple[int, ...], width: int | None, n_weights: int) -> nn.Module:
         """The network with its shapes, but no memory behind them."""
         bare = _without_memory(self)
-        with torch.device("meta"):
-            module: nn.Module = bare._build(ShapeSource(self._row_shape), 0)
-        return module.to("meta")
+        return built_without_memory(lambda: bare._build(ShapeSource(shape, width), 0), n_weights)
 
     def _net_state(self) -> dict[str, Any]:
         """What the net is made with, beyond parameters and weights."""

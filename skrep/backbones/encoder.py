@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from skrep.backbones.convnet import ConvNet
 from skrep.backbones.layers import Linear, Pixels, Standardize, by_channel, by_column
 from skrep.backbones.mlp import WideAndDeep
-from skrep.data import Source
+from skrep.data import ShapeSource, Source
 
 __all__ = ["InputEncoder", "make_encoder"]
 
@@ -36,6 +36,7 @@ class InputEncoder(nn.Module):
     def __init__(self, scale: nn.Module, standardize: nn.Module, backbone: nn.Module, layer: str | int | None = None):
         super().__init__()
         self.scale, self.standardize, self.backbone = scale, standardize, backbone
+        self.width: int | None = None  # of the backbone's output, where it is known
         self.layer = _find_layer(backbone, layer)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -135,10 +136,13 @@ def make_encoder(
     if is_table:
         scale, standardize = by_column(*data.moments()), nn.Identity()
     else:
-        scale = Pixels(*data.pixel_range())
-        standardize = _standardize_images(data, scale)
+        low, high = data.pixel_range()
+        scale = Pixels(low, high)
+        standardize = _standardize_images(data, low, high)
     encoder = InputEncoder(scale, standardize, network, layer)
-    width = _output_width(encoder, data)
+    known = data.width if isinstance(data, ShapeSource) else None
+    width = _output_width(encoder, data) if known is None else known
+    encoder.width = width
     if n_components is None or n_components == width:
         return encoder, width
     encoder.backbone = nn.Sequential(network, Linear(width, n_components))
@@ -146,10 +150,10 @@ def make_encoder(
     return encoder, n_components
 
 
-def _standardize_images(data: Source, pixels: Pixels) -> Standardize:
+def _standardize_images(data: Source, low: float, high: float) -> Standardize:
     mean, variance = data.sample(MOMENT_IMAGES).moments()  # (height, width, channels)
-    low, span = pixels.low.double(), pixels.span.double()
-    return by_channel((mean - low) / span, variance / span.square())
+    span = high - low if high > low else 1.0
+    return by_channel((mean - low) / span, variance / span**2)
 
 
 def _output_width(encoder: InputEncoder, data: Source) -> int:

@@ -4,6 +4,7 @@ A source hands out batches as float32 tensors on the device and keeps its rows i
 (uint8 pixels stay uint8 until their batch), so that data larger than memory is read piece by piece.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +17,9 @@ __all__ = ["ArraySource", "DatasetSource", "ShapeSource", "Source"]
 
 # About what one pass over the data holds in memory at a time.
 CHUNK_BYTES = 64 * 2**20
+
+# In one row of a ShapeSource: four times those of a colour image of 2048x2048 pixels.
+MOST_VALUES = 2**26
 
 
 class Source(ABC):
@@ -215,23 +219,31 @@ def is_memory_mapped(array: Any) -> bool:
 
 
 class ShapeSource(Source):
-    """No rows at all, only the shape that they would have: what a saved network is built anew from.
-
-    Rows are zeros on torch's default device, which is "meta" then; their weights and scales come from the file.
+    """No rows at all, only what a saved network is built anew from: its weights and scales come from the file.
 
     Parameters
     ----------
     shape : tuple of int
         The shape of one row.
+    width : int or None
+        Width of the backbone's output, which is tried out otherwise.
+
+    Raises
+    ------
+    ValueError
+        If nothing could have that shape.
     """
 
-    def __init__(self, shape: tuple[int, ...]):
-        self.n_samples, self.shape = 0, shape
-        self._moments = torch.zeros(shape, dtype=torch.float64), torch.ones(shape, dtype=torch.float64)
+    def __init__(self, shape: tuple[int, ...], width: int | None):
+        if not 1 <= len(shape) <= 3 or not 0 < math.prod(shape) <= MOST_VALUES or min(shape) < 1:
+            raise ValueError(f"rows cannot have the shape {shape}")
+        self.n_samples, self.shape, self.width = 0, shape, width
+        mean, variance = (torch.tensor(value, dtype=torch.float64, device="cpu") for value in (0, 1))
+        self._moments = mean.expand(shape), variance.expand(shape)
         self._range = 0.0, 1.0
 
     def take(self, index: Tensor, device: torch.device) -> Tensor:
-        return torch.zeros(len(index), *self.shape)
+        return torch.zeros(len(index), *self.shape)  # on torch's default device, which is "meta" then
 
     def chunk(self, start: int, stop: int) -> Tensor:
         return torch.zeros(stop - start, *self.shape)

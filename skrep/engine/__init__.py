@@ -5,13 +5,14 @@ from skrep.engine.devices import resolve_device, resolve_precision
 from skrep.engine.encode import encode
 from skrep.engine.net import Net, Task
 from skrep.engine.randomness import draw_seed, seeded_initialisation
-from skrep.engine.weights import put_weights, take_weights
+from skrep.engine.weights import built_without_memory, put_weights, take_weights
 from skrep.engine.work import training_operations
 
 __all__ = [
     "Net",
     "RunFolder",
     "Task",
+    "built_without_memory",
     "draw_seed",
     "encode",
     "fingerprint",

@@ -1,10 +1,57 @@
 """The weights of a network as named tensors, and back into a network that was built without any."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
-__all__ = ["put_weights", "take_weights"]
+__all__ = ["built_without_memory", "put_weights", "take_weights"]
+
+# Calls of torch functions that building and trying out a network may take. Those of this package take six a weight.
+CALLS_FOR_A_WEIGHT = 50
+CALLS_IN_ANY_CASE = 2000
+CALLS_AT_MOST = 400_000
+
+# Initial values, which have no place to go to; torch would import half of itself for them.
+_FILLS = {"normal_", "uniform_", "bernoulli_", "random_", "constant_", "fill_", "zero_", "zeros_", "ones_"}
+
+
+def built_without_memory(build: Callable[[], nn.Module], n_weights: int) -> nn.Module:
+    """A network on the meta device, where tensors are shapes with no memory behind them.
+
+    Parameters
+    ----------
+    build : callable
+        Makes the network.
+    n_weights : int
+        About how many parameters and buffers it will have. A network of many times as many layers is given up, since
+        even shapes take time.
+
+    Raises
+    ------
+    ValueError
+        If it has far more.
+    """
+    with torch.device("meta"), _Bounded(min(CALLS_AT_MOST, CALLS_FOR_A_WEIGHT * n_weights + CALLS_IN_ANY_CASE)):
+        module = build()
+    return module.to("meta")
+
+
+class _Bounded(TorchFunctionMode):
+    def __init__(self, most: int):
+        super().__init__()
+        self.left = most
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.left -= 1
+        if self.left < 0:
+            raise ValueError("the network is far larger than its weights")
+        kwargs = kwargs or {}
+        if getattr(func, "__name__", "") in _FILLS:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def _places(module: nn.Module) -> Iterator[tuple[str, dict[str, Tensor | None], str]]:

@@ -138,7 +138,9 @@ class ObjectReader(Reader):
 
     def _read_encoder(self, position: int, state: Any, number: int) -> Any:
         made = self._new(position, BaseEstimator, number)
-        made._restore_state(self._attributes(type(made), state))
+        parts = self.read(state)
+        self._refuse_replaced(type(made), parts["attributes"])
+        made._restore_state(parts)
         return made
 
     def _read_object(self, position: int, state: Any, number: int) -> Any:
@@ -186,8 +188,12 @@ class ObjectReader(Reader):
         return self._objects[number]
 
     def _attributes(self, cls: type, state: Any) -> dict[str, Any]:
-        attributes = self.read(state)
+        attributes: dict[str, Any] = self.read(state)
+        self._refuse_replaced(cls, attributes)
+        return attributes
+
+    def _refuse_replaced(self, cls: type, attributes: dict[str, Any]) -> None:
+        """An error where an attribute would stand in the place of a method."""
         for name in attributes:
             if name.startswith("__") or callable(getattr(cls, name, None)):
                 raise ValueError(f"a {cls.__name__} has its {name} replaced")
-        return dict(attributes)
