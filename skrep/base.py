@@ -111,11 +111,11 @@ class Encoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
 
     # --- files: skrep.persistence asks for these ------------------------------------------------------------------
 
-    def _saved_state(self) -> dict[str, Any]:
-        """The attributes, and the network as sizes and named weights: what :meth:`_restore_state` needs."""
+    def _saved_state(self) -> tuple[dict[str, Any], dict[str, Any] | None]:
+        """The attributes, and the network of a fitted one as sizes and named weights."""
         attributes = {name: value for name, value in vars(self).items() if name not in ("net_", *CONTEXT_ATTRIBUTES)}
         if not hasattr(self, "net_"):
-            return {"attributes": attributes}
+            return attributes, None
         weights = take_weights(_uncompiled(self.net_.module_))
         shape, width = self._row_shape, getattr(self._encoder(), "width", None)
         try:
@@ -126,16 +126,16 @@ class Encoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
                 f"shape of a row alone ({str(error).splitlines()[0]}). make_module may take sizes from the data, but "
                 "neither rows nor anything that is not among the parameters and attributes."
             ) from error
-        net = {"shape": shape, "width": width} | self._net_state()
-        return {"attributes": attributes, "weights": weights, "net": net}
+        return attributes, {"shape": shape, "width": width, "weights": weights} | self._net_state()
 
-    def _restore_state(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state["attributes"])
-        if "weights" in state:
-            weights, net = state["weights"], state["net"]
-            module = self._rebuilt(net["shape"], net["width"], len(weights))
+    def _restore_state(self, attributes: dict[str, Any], network: dict[str, Any] | None) -> None:
+        """Become what :meth:`_saved_state` told of."""
+        self.__dict__.update(attributes)
+        if network is not None:
+            weights = network.pop("weights")
+            module = self._rebuilt(network["shape"], network["width"], len(weights))
             put_weights(module, weights)
-            self._restore_net(module, net)
+            self._restore_net(module, network)
 
     def _rebuilt(self, shape: tuple[int, ...], width: int | None, n_weights: int) -> nn.Module:
         """The network with its shapes, but no memory behind them."""

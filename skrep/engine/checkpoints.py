@@ -22,7 +22,7 @@ from torch import nn
 
 from skrep.data import Source
 from skrep.exceptions import CheckpointWarning, ModelFileError
-from skrep.persistence import read_state, write_state
+from skrep.persistence import read_state, remove_abandoned, write_state
 
 __all__ = ["RunFolder", "fingerprint"]
 
@@ -175,8 +175,7 @@ class RunFolder:
     def locked(self) -> Iterator[None]:
         """Hold the run: a second fit of the same run waits here, then loads what the first one finished."""
         with FileLock(str(self.path) + ".lock"):  # the system frees it when a process is killed
-            for left in self._folder.glob(f".{self.path.name}.*.tmp"):  # by a process that was killed while writing
-                left.unlink(missing_ok=True)
+            remove_abandoned(self.path, 0)  # by a process that was killed while it held the lock
             yield
 
     def read(self) -> dict[str, Any] | None:

@@ -1,7 +1,7 @@
 """Files that hold plain values and run no code: saved estimators, and the state of training runs."""
 
-from skrep.persistence.container import replacing
+from skrep.persistence.container import remove_abandoned, replacing
 from skrep.persistence.files import load, save
 from skrep.persistence.values import can_store, read_state, write_state
 
-__all__ = ["can_store", "load", "read_state", "replacing", "save", "write_state"]
+__all__ = ["can_store", "load", "read_state", "remove_abandoned", "replacing", "save", "write_state"]

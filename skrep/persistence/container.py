@@ -26,7 +26,7 @@ import numpy as np
 from skrep._version import __version__
 from skrep.exceptions import ModelFileError
 
-__all__ = ["read_container", "refusing", "replacing", "write_container"]
+__all__ = ["read_container", "refusing", "remove_abandoned", "replacing", "write_container"]
 
 FORMAT = 1
 
@@ -97,11 +97,8 @@ def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
         raise FileNotFoundError(f"the folder {target.parent} does not exist; make it first.")
     if target.exists() and not os.access(target, os.W_OK):
         raise PermissionError(f"{path} may not be written to.")
-    for left in target.parent.glob(f".{_escaped(target.name)}.*.tmp"):
-        with contextlib.suppress(OSError):
-            if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
-                left.unlink()
-    temporary = target.parent / f".{target.name}.{secrets.token_hex(6)}.tmp"
+    remove_abandoned(target, ABANDONED_SECONDS)
+    temporary = target.parent / f"{_beginning(target)}{secrets.token_hex(6)}.tmp"
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -123,8 +120,17 @@ def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
             os.close(folder)
 
 
-def _escaped(name: str) -> str:
-    return re.sub(r"([\[*?])", r"[\1]", name)
+def remove_abandoned(path: str | os.PathLike, seconds: float) -> None:
+    """Remove the temporary files of writers of `path` that nobody has written to for so long."""
+    for left in Path(path).parent.glob(f"{_beginning(Path(path))}*.tmp"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime >= seconds:
+                left.unlink()
+
+
+def _beginning(path: Path) -> str:
+    """Of the names of temporary files; the name itself may be too long to be added to, or have a "*"."""
+    return f".skrep-{zlib.crc32(os.fsencode(path.name)):08x}-"
 
 
 def write_container(path: str | os.PathLike, kind: str, content: Any, arrays: Sequence[np.ndarray]) -> None:

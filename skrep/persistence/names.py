@@ -74,10 +74,10 @@ def _find(name: str) -> Any:
 
 @functools.cache
 def _public_name(thing: Any) -> str | None:
-    package = (getattr(thing, "__module__", None) or "numpy").split(".")[0]
+    package = (getattr(thing, "__module__", None) or "numpy").split(".")[0].removeprefix("_")
     for module, _ in _PUBLIC:
         name = f"{module}.{thing.__name__}"
-        if module.split(".")[0] == package.removeprefix("_") and _find(name) is thing:
+        if module in sys.modules and module.split(".")[0] == package and _find(name) is thing:
             return name
     return None
 
@@ -100,11 +100,14 @@ def name_of(thing: Any) -> str:
         found = getattr(found, step, None)
     if found is not thing:
         raise TypeError(
-            "has no name in a module: it is a lambda, or defined inside a function. Define it at the top of a module, "
-            "with class or def"
+            f"{inner} has no name in a module: it is a lambda, or defined inside a function. Define it at the top of a "
+            "module, with class or def."
         )
     if module.split(".")[0] in _CLOSED:
-        raise TypeError(f"{module}.{inner} is no part of what skrep can rebuild from plain values")
+        raise TypeError(
+            f"{module}.{inner} is not among the classes and functions that skrep rebuilds from plain values. If it is "
+            "a parameter, set it to None or to another value before saving."
+        )
     return f"{module}.{inner}"
 
 

@@ -54,7 +54,9 @@ class ObjectWriter(Writer):
                 return {"compiled": kind, "state": self.write(take(value)), "number": number}
         name = self._name(type(value))
         if hasattr(type(value), "_saved_state"):
-            return {"encoder": name, "state": self._attributes(value._saved_state()), "number": number}
+            attributes, network = value._saved_state()
+            written = self._attributes(attributes)
+            return {"encoder": name, "state": written, "network": self.inside(" network", network), "number": number}
         if isinstance(value, nn.Module):
             return {"module": name, "state": self._module(value), "number": number}
         return {"object": name, "state": self._attributes(self._state(value)), "number": number}
@@ -63,7 +65,7 @@ class ObjectWriter(Writer):
         try:
             name = name_of(thing)
         except TypeError as error:
-            raise TypeError(f"cannot save {self.where}: it {_verb(thing)} {error}.") from None
+            raise TypeError(f"cannot save {self.where}: {error}") from None
         if name not in self.names:
             self.names.append(name)
         return self.names.index(name)
@@ -100,10 +102,6 @@ class ObjectWriter(Writer):
         }
 
 
-def _verb(thing: Any) -> str:
-    return "holds something that" if isinstance(thing, type) else ""
-
-
 class ObjectReader(Reader):
     """Turns JSON, arrays and the things behind the names back into objects.
 
@@ -136,11 +134,9 @@ class ObjectReader(Reader):
         self._objects[number] = COMPILED[kind][2](self.read(state))
         return self._objects[number]
 
-    def _read_encoder(self, position: int, state: Any, number: int) -> Any:
+    def _read_encoder(self, position: int, state: Any, network: Any, number: int) -> Any:
         made = self._new(position, BaseEstimator, number)
-        parts = self.read(state)
-        self._refuse_replaced(type(made), parts["attributes"])
-        made._restore_state(parts)
+        made._restore_state(self._attributes(type(made), state), self.read(network))
         return made
 
     def _read_object(self, position: int, state: Any, number: int) -> Any:
@@ -180,20 +176,19 @@ class ObjectReader(Reader):
 
     def _new(self, position: int, kind: type, number: int) -> Any:
         cls = self._named[position]
-        if not (isinstance(cls, type) and issubclass(cls, kind)) or issubclass(cls, (np.generic, type)):
+        if not isinstance(cls, type) or not issubclass(cls, kind):
             raise ValueError(f"{cls!r} is not a class of {kind.__name__}s")
-        if kind is object and (hasattr(cls, "_restore_state") or issubclass(cls, nn.Module)):
-            raise ValueError(f"a {cls.__name__} is not saved as plain attributes")
+        others = hasattr(cls, "_restore_state") or issubclass(cls, nn.Module)
+        if kind is object and (others or cls.__module__.split(".")[0] in ("builtins", "numpy", "torch")):
+            raise ValueError(f"a {cls.__name__} is not made of plain attributes")
         self._objects[number] = cls.__new__(cls)
         return self._objects[number]
 
     def _attributes(self, cls: type, state: Any) -> dict[str, Any]:
+        """The attributes of an object; none of them may stand in the place of a method."""
         attributes: dict[str, Any] = self.read(state)
-        self._refuse_replaced(cls, attributes)
-        return attributes
-
-    def _refuse_replaced(self, cls: type, attributes: dict[str, Any]) -> None:
-        """An error where an attribute would stand in the place of a method."""
-        for name in attributes:
+        parameters = getattr(cls, "__dataclass_fields__", {})  # whose defaults may be functions
+        for name in attributes.keys() - parameters.keys():
             if name.startswith("__") or callable(getattr(cls, name, None)):
                 raise ValueError(f"a {cls.__name__} has its {name} replaced")
+        return attributes
