@@ -9,6 +9,7 @@ import functools
 import importlib
 import os
 import sys
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -30,6 +31,12 @@ def _is_arithmetic(thing: Any) -> bool:
     return isinstance(thing, np.ufunc) or (isinstance(thing, type) and issubclass(thing, np.generic))
 
 
+def _compares(thing: Any) -> bool:
+    """Whether it is one of scikit-learn's functions of two arrays: scores, kernels, distances."""
+    endings = ("_score", "_error", "_loss", "_deviance", "_kernel", "_distances", "_similarity", "_corrcoef")
+    return isinstance(thing, types.FunctionType) and thing.__name__.endswith(endings)
+
+
 _ESTIMATORS = (
     "calibration", "cluster", "compose", "covariance", "cross_decomposition", "decomposition", "discriminant_analysis",
     "dummy", "ensemble", "feature_extraction", "feature_extraction.image", "feature_extraction.text",
@@ -47,10 +54,48 @@ _PUBLIC: list[tuple[str, Callable[[Any], bool] | set[str]]] = [
         "sklearn.feature_selection",
         {"chi2", "f_classif", "f_regression", "mutual_info_classif", "mutual_info_regression"},
     ),
+    (
+        "sklearn.model_selection",
+        {
+            "GroupKFold", "GroupShuffleSplit", "KFold", "LeaveOneGroupOut", "LeaveOneOut", "LeavePGroupsOut",
+            "LeavePOut", "PredefinedSplit", "RepeatedKFold", "RepeatedStratifiedKFold", "ShuffleSplit",
+            "StratifiedGroupKFold", "StratifiedKFold", "StratifiedShuffleSplit", "TimeSeriesSplit",
+        },
+    ),
+    (
+        "sklearn.gaussian_process.kernels",
+        {
+            "CompoundKernel", "ConstantKernel", "DotProduct", "ExpSineSquared", "Exponentiation", "Matern",
+            "PairwiseKernel", "Product", "RBF", "RationalQuadratic", "Sum", "WhiteKernel",
+        },
+    ),
+    ("sklearn.metrics", _compares),
+    ("sklearn.metrics.pairwise", _compares),
+    # Plain classes that estimators keep inside; what is compiled is in skrep.persistence.compiled.
+    (
+        "sklearn._loss.loss",
+        {
+            "AbsoluteError", "ExponentialLoss", "HalfBinomialLoss", "HalfGammaLoss", "HalfMultinomialLoss",
+            "HalfPoissonLoss", "HalfSquaredError", "HalfTweedieLoss", "HalfTweedieLossIdentity", "HuberLoss",
+            "PinballLoss",
+        },
+    ),
+    ("sklearn._loss.link", {"HalfLogitLink", "IdentityLink", "Interval", "LogLink", "LogitLink", "MultinomialLogit"}),
+    ("sklearn.calibration", {"_CalibratedClassifier", "_SigmoidCalibration", "_TemperatureScaling"}),
+    ("sklearn.cluster._bisect_k_means", {"_BisectingTree"}),
+    ("sklearn.compose._column_transformer", {"_RemainderColsList"}),
+    ("sklearn.ensemble._hist_gradient_boosting.binning", {"_BinMapper"}),
+    ("sklearn.gaussian_process._gpc", {"_BinaryGaussianProcessClassifierLaplace"}),
+    ("sklearn.metrics._scorer", {"_CurveScorer", "_MultimetricScorer", "_PassthroughScorer", "_Scorer"}),
+    ("sklearn.model_selection._split", {"_CVIterableWrapper"}),
+    ("sklearn.multiclass", {"_ConstantPredictor"}),
+    ("sklearn.neural_network._stochastic_optimizers", {"AdamOptimizer", "SGDOptimizer"}),
+    ("sklearn.utils._metadata_requests", {"MetadataRequest", "MethodMetadataRequest"}),
     ("torch.nn", _are(nn.Module)),
     ("torch.nn.functional", {"elu", "gelu", "leaky_relu", "relu", "sigmoid", "silu", "softplus", "tanh"}),
     ("torch.optim", _are(torch.optim.Optimizer)),
     ("numpy", _is_arithmetic),
+    ("numpy", {"amax", "amin", "max", "mean", "median", "min", "std", "sum", "var"}),
     ("builtins", {"bool", "bytes", "complex", "float", "int", "object", "str"}),
 ]
 
