@@ -30,9 +30,11 @@ from skrep.engine import (
     Net,
     RunFolder,
     built_without_memory,
+    differences,
     draw_seed,
     encode,
     fingerprint,
+    put_attributes,
     put_weights,
     resolve_device,
     resolve_precision,
@@ -116,17 +118,22 @@ class Encoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         attributes = {name: value for name, value in vars(self).items() if name not in ("net_", *CONTEXT_ATTRIBUTES)}
         if not hasattr(self, "net_"):
             return attributes, None
-        weights = take_weights(_uncompiled(self.net_.module_))
+        module = _uncompiled(self.net_.module_)
+        weights = take_weights(module)
         shape, width = self._row_shape, getattr(self._encoder(), "width", None)
-        try:
-            put_weights(self._rebuilt(shape, width, len(weights)), weights)
+        frozen = [name for name, parameter in module.named_parameters() if not parameter.requires_grad]
+        try:  # what load will do
+            rebuilt = self._rebuilt(shape, width, len(weights))
+            others = differences(module, rebuilt)
+            put_weights(rebuilt, weights, frozen)
         except Exception as error:
             raise TypeError(
-                f"cannot save {type(self).__name__}: its network cannot be built anew from its parameters and the "
-                f"shape of a row alone ({str(error).splitlines()[0]}). make_module may take sizes from the data, but "
-                "neither rows nor anything that is not among the parameters and attributes."
+                f"cannot save {type(self).__name__}: its network is not the one that its parameters and the shape of a "
+                f"row ask for now ({_first_line(error)}). Set parameters back that were changed after fit. A method's "
+                "make_module may take from the data what becomes a parameter or a buffer, but no layers and no numbers."
             ) from error
-        return attributes, {"shape": shape, "width": width, "weights": weights} | self._net_state()
+        network = {"shape": shape, "width": width, "weights": weights, "frozen": frozen, "attributes": others}
+        return attributes, network | self._net_state()
 
     def _restore_state(self, attributes: dict[str, Any], network: dict[str, Any] | None) -> None:
         """Become what :meth:`_saved_state` told of."""
@@ -134,12 +141,13 @@ class Encoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         if network is not None:
             weights = network.pop("weights")
             module = self._rebuilt(network["shape"], network["width"], len(weights))
-            put_weights(module, weights)
+            put_weights(module, weights, network["frozen"])
+            put_attributes(module, network["attributes"])
             self._restore_net(module, network)
 
     def _rebuilt(self, shape: tuple[int, ...], width: int | None, n_weights: int) -> nn.Module:
         """The network with its shapes, but no memory behind them."""
-        bare = _without_memory(self)
+        bare = _without_memory(self, {})
         return built_without_memory(lambda: bare._build(ShapeSource(shape, width), 0), n_weights)
 
     def _net_state(self) -> dict[str, Any]:
@@ -571,6 +579,8 @@ class TorchTransformer(Encoder):
         }
 
     def _restore_net(self, module: nn.Module, state: dict[str, Any]) -> None:
+        if not all(isinstance(_plain(c), skorch.callbacks.Callback) for c in self.callbacks or ()):
+            raise ValueError("callbacks holds something else")  # skorch would call a class
         options = self._make_options(state["seed"], state["batch_size"], state["epochs"], self._device_here())
         self.net_ = Net(module, **options).initialize_without_optimizer(state["history"])
 
@@ -610,21 +620,32 @@ _ENGINE_DECIDES = (
 )
 
 
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
 def _uncompiled(module: nn.Module) -> nn.Module:
     inner: nn.Module = getattr(module, "_orig_mod", module)  # torch.compile wraps
     return inner
 
 
-def _without_memory(part: Any) -> Any:
+def _shape_of(tensor: Tensor) -> Tensor:
+    bare = tensor.detach().to("meta")
+    return nn.Parameter(bare, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else bare
+
+
+def _without_memory(part: Any, known: dict[int, Any]) -> Any:
     """A copy of an estimator or a part in which the torch modules among the parameters have shapes alone."""
+    if id(part) in known:
+        return known[id(part)]
     if isinstance(part, nn.Module):
-        return copy.deepcopy(part).to("meta")
-    if not isinstance(part, BaseEstimator) or isinstance(part, type):
-        return part
-    bare = copy.copy(part)
-    for name, value in part.get_params(deep=False).items():
-        setattr(bare, name, _without_memory(value))
-    return bare
+        tensors = {id(tensor): _shape_of(tensor) for tensor in (*part.parameters(), *part.buffers())}
+        known[id(part)] = copy.deepcopy(part, tensors)
+    elif isinstance(part, BaseEstimator) and not isinstance(part, type):
+        bare = known[id(part)] = copy.copy(part)
+        for name, value in part.get_params(deep=False).items():
+            setattr(bare, name, _without_memory(value, known))
+    return known.get(id(part), part)
 
 
 def _is_foreign(part: Any) -> bool:

@@ -237,6 +237,8 @@ class ShapeSource(Source):
     def __init__(self, shape: tuple[int, ...], width: int | None):
         if not 1 <= len(shape) <= 3 or not 0 < math.prod(shape) <= MOST_VALUES or min(shape) < 1:
             raise ValueError(f"rows cannot have the shape {shape}")
+        if not (width is None or (type(width) is int and width > 0)):
+            raise ValueError(f"a network cannot have the width {width}")
         self.n_samples, self.shape, self.width = 0, shape, width
         mean, variance = (torch.tensor(value, dtype=torch.float64, device="cpu") for value in (0, 1))
         self._moments = mean.expand(shape), variance.expand(shape)

@@ -5,7 +5,7 @@ from skrep.engine.devices import resolve_device, resolve_precision
 from skrep.engine.encode import encode
 from skrep.engine.net import Net, Task
 from skrep.engine.randomness import draw_seed, seeded_initialisation
-from skrep.engine.weights import built_without_memory, put_weights, take_weights
+from skrep.engine.weights import built_without_memory, differences, put_attributes, put_weights, take_weights
 from skrep.engine.work import training_operations
 
 __all__ = [
@@ -13,9 +13,11 @@ __all__ = [
     "RunFolder",
     "Task",
     "built_without_memory",
+    "differences",
     "draw_seed",
     "encode",
     "fingerprint",
+    "put_attributes",
     "put_weights",
     "resolve_device",
     "resolve_precision",

@@ -24,8 +24,8 @@ def resolve_device(device: str) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         found = torch.device(device)
-        torch.empty(0, device=found)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        torch.empty(1, device=found).cpu()  # "meta" has no numbers to give back
+    except (RuntimeError, AssertionError, NotImplementedError, ImportError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(
             f"device={device!r} cannot be used here ({reason}). Use 'auto' or 'cpu', or install a torch build for it."

@@ -1,13 +1,18 @@
 """The weights of a network as named tensors, and back into a network that was built without any."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["built_without_memory", "put_weights", "take_weights"]
+from skrep.persistence import Writer, can_store
+
+__all__ = ["built_without_memory", "differences", "put_attributes", "put_weights", "take_weights"]
+
+# What torch keeps in modules itself; the last two in recurrent ones, made of their weights.
+_OF_MODULES = {*vars(nn.Module()), "_flat_weights", "_flat_weight_refs"}
 
 # Calls of torch functions that building and trying out a network may take. Those of this package take six a weight.
 CALLS_FOR_A_WEIGHT = 50
@@ -72,7 +77,7 @@ def take_weights(module: nn.Module) -> dict[str, Tensor]:
     return dict(weights.values())
 
 
-def put_weights(module: nn.Module, weights: dict[str, Tensor]) -> None:
+def put_weights(module: nn.Module, weights: dict[str, Tensor], frozen: Collection[str]) -> None:
     """Put tensors in the places of those that the module was built with, such as tensors on the meta device.
 
     Parameters
@@ -81,6 +86,8 @@ def put_weights(module: nn.Module, weights: dict[str, Tensor]) -> None:
         Changed in place.
     weights : dict of str to torch.Tensor
         As :func:`take_weights` gave them; they are not copied.
+    frozen : collection of str
+        Names of the parameters that training leaves alone.
 
     Raises
     ------
@@ -91,7 +98,7 @@ def put_weights(module: nn.Module, weights: dict[str, Tensor]) -> None:
     given = {name: (tuple(t.shape), t.dtype) for name, t in weights.items()}
     if asked != given:
         name = next(n for n in [*asked, *given] if asked.get(n) != given.get(n))
-        raise ValueError(f"the network has {name} as {asked.get(name)}, the weights as {given.get(name)}")
+        raise ValueError(f"they ask for {name} as {asked.get(name)}, the weights have {given.get(name)}")
     new: dict[int, Tensor] = {}
     for name, slots, key in _places(module):
         old = slots[key]
@@ -99,6 +106,68 @@ def put_weights(module: nn.Module, weights: dict[str, Tensor]) -> None:
             continue
         if id(old) not in new:
             tensor = weights[name]
-            new[id(old)] = nn.Parameter(tensor, old.requires_grad) if isinstance(old, nn.Parameter) else tensor
+            learns = tensor.is_floating_point() and name not in frozen
+            new[id(old)] = nn.Parameter(tensor, learns) if isinstance(old, nn.Parameter) else tensor
         slots[key] = new[id(old)]
-    assert not any(tensor.is_meta for tensor in take_weights(module).values())
+    for part in module.modules():
+        if isinstance(part, nn.RNNBase):
+            part._init_flat_weights()
+
+
+def differences(module: nn.Module, rebuilt: nn.Module) -> dict[str, dict[str, Any]]:
+    """The plain attributes, by part and name, in which a network differs from one that was built anew without weights.
+
+    Raises
+    ------
+    ValueError
+        If it differs in more: in its parts, in attributes of torch's layers, in private ones, in what is not plain.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    parts, others = dict(module.named_modules()), dict(rebuilt.named_modules())
+    for name in [*parts, *(others.keys() - parts.keys())]:
+        part, other = parts.get(name), others.get(name)
+        if part is None or other is None or type(part) is not type(other):
+            raise ValueError(f"they ask for {name} as {type(other).__name__}, the network has {type(part).__name__}")
+        for key in vars(part).keys() | vars(other).keys():
+            value, asked = vars(part).get(key), vars(other).get(key)
+            if key in _OF_MODULES or _is_same(value, asked):
+                continue
+            if not _may_be_put(other, key) or not can_store(value):
+                raise ValueError(f"they ask for {name}.{key} as {asked!r:.80}, the network has {value!r:.80}")
+            found.setdefault(name, {})[key] = value
+    return found
+
+
+def put_attributes(module: nn.Module, attributes: dict[str, dict[str, Any]]) -> None:
+    """Set the attributes that :func:`differences` found."""
+    parts = dict(module.named_modules())
+    for name, values in attributes.items():
+        for key, value in values.items():
+            if not _may_be_put(parts[name], key):
+                raise ValueError(f"{name}.{key} cannot be set")
+            setattr(parts[name], key, value)
+
+
+def _may_be_put(part: nn.Module, key: str) -> bool:
+    """Whether an attribute is the module's own: compiled code takes the numbers of torch's layers for true."""
+    layers = [base for base in type(part).__mro__ if base.__module__.startswith("torch.")]
+    is_own = all(base in (nn.Module, nn.Sequential, nn.ModuleList, nn.ModuleDict) for base in layers)
+    return is_own and not key.startswith("_") and key in vars(part).keys() - _OF_MODULES
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    if isinstance(one, nn.Module) or type(one) is not type(other):  # parts are compared one by one
+        return type(one) is type(other)
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(_is_same, one, other))
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_is_same(one[key], other[key]) for key in one)
+    if can_store(one) or can_store(other):
+        return can_store(one) and can_store(other) and _written(one) == _written(other)
+    return one is other or (bool(getattr(one, "__dict__", None)) and _is_same(vars(one), vars(other)))
+
+
+def _written(value: Any) -> Any:
+    writer = Writer()
+    content = writer.write(value)
+    return content, [(array.dtype, array.shape, array.tobytes()) for array in writer.arrays]

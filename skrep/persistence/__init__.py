@@ -2,6 +2,6 @@
 
 from skrep.persistence.container import remove_abandoned, replacing
 from skrep.persistence.files import load, save
-from skrep.persistence.values import can_store, read_state, write_state
+from skrep.persistence.values import Writer, can_store, read_state, write_state
 
-__all__ = ["can_store", "load", "read_state", "remove_abandoned", "replacing", "save", "write_state"]
+__all__ = ["Writer", "can_store", "load", "read_state", "remove_abandoned", "replacing", "save", "write_state"]

@@ -26,32 +26,38 @@ import numpy as np
 from skrep._version import __version__
 from skrep.exceptions import ModelFileError
 
-__all__ = ["read_container", "refusing", "remove_abandoned", "replacing", "write_container"]
+__all__ = ["read_container", "refusing", "remove_abandoned", "replacing", "shown", "write_container"]
 
 FORMAT = 1
 
-MAX_MEMBERS = 20_000
+# Limits that leave room for a forest of 5,000 trees and a vocabulary of two million words. What has all of them, and is
+# wrong at its end, is refused within a second.
+MAX_MEMBERS = 16_000
 MAX_DIRECTORY_BYTES = 128 * MAX_MEMBERS  # the zip's table of contents; an entry of ours has less than 80
 MAX_MANIFEST_BYTES = 128 * MAX_MEMBERS
 MAX_JSON_BYTES = 256 * 2**20
-# A list or a dict takes up to 30 times the memory of its brackets.
-MAX_JSON_CONTAINERS = 2_000_000
-MAX_JSON_VALUES = 8_000_000
+MAX_JSON_CONTAINERS = 200_000
+MAX_JSON_VALUES = 2_000_000
 
 # What numpy's arrays hold at most.
-MAX_DIMENSIONS = 32
+MAX_DIMENSIONS = 64
 # Kernels may round differently where rows do not begin on a cache line, as torch's own tensors do.
 ALIGNMENT = 64
 # A temporary file that nobody has written to for so long was left by a process that was killed.
 ABANDONED_SECONDS = 3600
 
+_READERS = {
+    "estimator": "It is an estimator, which skrep.load reads.",
+    "training run": "It is a training run, which an estimator reads that is fitted with the same checkpoint=.",
+}
+
 _MEMBER = re.compile(r"state\.json|arrays/(0|[1-9][0-9]{0,5})\.npy")
 
-# What the readers of zip, JSON, npy and of the content raise on bytes that are none of theirs.
-_UNREADABLE = (
-    zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, LookupError, ValueError, TypeError,
-    AttributeError, ArithmeticError, EOFError, OSError, MemoryError, SyntaxError, zlib.error, struct.error,
-)  # fmt: skip
+
+def shown(text: Any, most: int = 80) -> str:
+    """Something from a file for a message: one line, not long, and nothing that a terminal would obey."""
+    line = ascii(str(text)[: most + 1])[1:-1]
+    return line if len(line) <= most else line[: most - 3] + "..."
 
 
 @contextlib.contextmanager
@@ -59,11 +65,10 @@ def refusing(path: str | os.PathLike) -> Iterator[None]:
     """Tell whatever goes wrong in reading a file's content as one :class:`~skrep.exceptions.ModelFileError`."""
     try:
         yield
-    except ModelFileError:
+    except (ModelFileError, Warning):
         raise
-    except _UNREADABLE as error:
-        what = " ".join(f"{type(error).__name__}: {error}".split())
-        what = what if len(what) <= 300 else what[:297] + "..."
+    except Exception as error:  # readers of zip, JSON and npy raise all kinds on bytes that are none of theirs
+        what = shown(" ".join(f"{type(error).__name__}: {error}".split()), 200)
         raise ModelFileError(f"{path} is not a file that skrep wrote, or it is damaged ({what}).") from None
 
 
@@ -230,7 +235,7 @@ def read_container(path: str | os.PathLike, kind: str) -> tuple[Any, list[np.nda
             arrays = [
                 _as_array(_read_member(archive, infos[f"arrays/{i}.npy"], digests)) for i in range(len(digests) - 1)
             ]
-        return json.loads(text), arrays
+        return _parse(text), arrays
 
 
 def _require_small_directory(file: BinaryIO) -> None:
@@ -240,29 +245,38 @@ def _require_small_directory(file: BinaryIO) -> None:
     end = file.read()
     if len(end) < 22 or end[-22:-18] != b"PK\5\6" or end[-2:] != b"\0\0":
         raise ValueError("it does not end as a zip does")
-    entries, directory = struct.unpack("<HL", end[-12:-6])
-    if len(end) == 98 and end[-42:-38] == b"PK\6\7":  # zip64
-        entries, directory = struct.unpack("<QQ", end[-66:-50])
-    if entries > MAX_MEMBERS or directory > MAX_DIRECTORY_BYTES:
-        raise ValueError(f"it has {entries} members; {MAX_MEMBERS} is the limit")
+    (directory,) = struct.unpack("<L", end[-10:-6])
+    if len(end) == 98 and end[-42:-38] == b"PK\6\7" and end[:4] == b"PK\6\6":  # zip64, for files from 4 GiB on
+        (in_zip64,) = struct.unpack("<Q", end[-58:-50])
+        directory = in_zip64 if directory == 2**32 - 1 else max(directory, in_zip64)
+    if directory > MAX_DIRECTORY_BYTES:
+        raise ValueError(f"its table of contents has {directory} bytes; {MAX_DIRECTORY_BYTES} is the limit")
 
 
 def _read_manifest(archive: zipfile.ZipFile, infos: dict[str, Any], kind: str, path: Any) -> dict[str, Any]:
     if infos["manifest.json"].file_size > MAX_MANIFEST_BYTES:
         raise ValueError("the manifest is too large")
-    manifest: dict[str, Any] = json.loads(archive.read("manifest.json"))
-    if manifest["format"] > FORMAT:
+    manifest: dict[str, Any] = _parse(archive.read("manifest.json"))
+    written, holds = manifest["format"], manifest["kind"]
+    if type(written) is not int or written < 1:
+        raise ValueError("its format has no number")
+    if written > FORMAT:
         raise ModelFileError(
-            f"{path} has format {manifest['format']}, written by skrep {manifest.get('skrep')}; this is skrep "
+            f"{path} has format {shown(written)}, written by skrep {shown(manifest.get('skrep'))}; this is skrep "
             f"{__version__}, which reads up to format {FORMAT}. Upgrade skrep to read it."
         )
-    if manifest["kind"] != kind:
-        readers = {"estimator": "skrep.load", "training run": "the estimator that was fitted with checkpoint="}
-        raise ModelFileError(
-            f"{path} holds a {manifest['kind']}, not a {kind}. It is read by "
-            f"{readers.get(manifest['kind'], 'another function')}."
-        )
+    if holds != kind:
+        raise ModelFileError(f"{path} holds no {kind}. {_READERS[holds]}")
     return manifest
+
+
+def _parse(text: bytes) -> Any:
+    """JSON, without the NaN and the Infinity that Python adds to it."""
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
 
 
 def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, digests: dict[str, str]) -> np.ndarray:

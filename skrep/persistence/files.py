@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator
 
 from skrep.persistence.container import read_container, refusing, write_container
 from skrep.persistence.names import lookup, name_of
-from skrep.persistence.objects import ObjectReader, ObjectWriter
+from skrep.persistence.objects import MAX_NAMES, ObjectReader, ObjectWriter
 
 __all__ = ["load", "save"]
 
@@ -100,6 +100,8 @@ def load(path: str | os.PathLike, trusted: Iterable[Any] = ()) -> Any:
     by_name = {name_of(thing): thing for thing in trusted}
     content, arrays = read_container(path, "estimator")
     with refusing(path):
+        if len(content["names"]) > MAX_NAMES:
+            raise ValueError(f"it names {len(content['names'])} classes and functions; {MAX_NAMES} is the limit")
         named = lookup([str(name) for name in content["names"]], by_name, path)
         estimator = ObjectReader(arrays, named).read(content["estimator"])
         if not isinstance(estimator, BaseEstimator):

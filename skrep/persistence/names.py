@@ -19,6 +19,7 @@ from sklearn.base import BaseEstimator
 from torch import nn
 
 from skrep.exceptions import ModelFileError
+from skrep.persistence.container import shown
 
 __all__ = ["lookup", "name_of"]
 
@@ -47,6 +48,9 @@ _ESTIMATORS = (
 
 # What of each public module a file may name: all that satisfies a condition, or what is listed.
 _PUBLIC: list[tuple[str, Callable[[Any], bool] | set[str]]] = [
+    # Where experimental estimators are before sklearn.experimental shows them to everyone.
+    ("sklearn.impute._iterative", {"IterativeImputer"}),
+    ("sklearn.model_selection._search_successive_halving", {"HalvingGridSearchCV", "HalvingRandomSearchCV"}),
     *((name, _are(BaseEstimator)) for name in ("skrep", "skrep.data", "skrep.views", "skrep.backbones")),
     *((f"sklearn.{name}", _are(BaseEstimator)) for name in _ESTIMATORS),
     ("sklearn.compose", {"make_column_selector"}),
@@ -92,12 +96,13 @@ _PUBLIC: list[tuple[str, Callable[[Any], bool] | set[str]]] = [
     ("sklearn.neural_network._stochastic_optimizers", {"AdamOptimizer", "SGDOptimizer"}),
     ("sklearn.utils._metadata_requests", {"MetadataRequest", "MethodMetadataRequest"}),
     ("torch.nn", _are(nn.Module)),
+    ("torch.nn.modules.linear", {"NonDynamicallyQuantizableLinear"}),  # in attention
     ("torch.nn.functional", {"elu", "gelu", "leaky_relu", "relu", "sigmoid", "silu", "softplus", "tanh"}),
     ("torch.optim", _are(torch.optim.Optimizer)),
     ("numpy", _is_arithmetic),
     ("numpy", {"amax", "amin", "max", "mean", "median", "min", "std", "sum", "var"}),
     ("builtins", {"bool", "bytes", "complex", "float", "int", "object", "str"}),
-]
+]  # fmt: skip
 
 # Packages of which nothing else may be named: their insides move from release to release.
 _CLOSED = {"skrep", "sklearn", "skorch", "scipy", "torch", "numpy", "builtins"}
@@ -109,11 +114,10 @@ def _find(name: str) -> Any:
     for module, allowed in _PUBLIC:
         if module == home:
             content = importlib.import_module(module)
-            if isinstance(allowed, set):
-                if last in allowed:
-                    return getattr(content, last)
-            elif last in getattr(content, "__all__", vars(content)) and allowed(getattr(content, last)):
-                return getattr(content, last)
+            thing = vars(content).get(last)  # not getattr: some modules import on it
+            is_public = last in getattr(content, "__all__", vars(content))
+            if thing is not None and (last in allowed if isinstance(allowed, set) else is_public and allowed(thing)):
+                return thing
     return None
 
 
@@ -136,6 +140,8 @@ def name_of(thing: Any) -> str:
         For what has no name at the top of a module (lambdas, functions and classes inside others, partials), and for
         the insides of the packages that are listed here.
     """
+    if not hasattr(thing, "__name__"):
+        raise TypeError(f"{thing!r:.80} is not a class or a function.")
     name = _public_name(thing)
     if name is not None:
         return name
@@ -176,7 +182,7 @@ def lookup(names: list[str], trusted: dict[str, Any], path: str | os.PathLike) -
     found = [trusted[name] if name in trusted else _find(name) for name in names]
     missing = [name for name, thing in zip(names, found, strict=True) if thing is None]
     if missing:
-        listed = ", ".join(missing[:5])[:300] + (" and more" if len(missing) > 5 else "")
+        listed = ", ".join(shown(name) for name in missing[:3]) + (" and more" if len(missing) > 3 else "")
         raise ModelFileError(
             f"{path} asks for {listed}, which skrep does not know to be safe. If you know where the file comes from, "
             "import the classes and functions and pass them: skrep.load(path, trusted=[...])."

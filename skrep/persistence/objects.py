@@ -4,7 +4,9 @@ An estimator is the name of its class and its state, which is plain values and o
 say themselves what their state is (``_saved_state``) and build their network anew from it (``_restore_state``).
 """
 
+import contextlib
 import types
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -12,17 +14,29 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import Bunch
 from torch import nn
 
-from skrep.persistence.compiled import COMPILED
+from skrep.persistence.checks import check
+from skrep.persistence.compiled import put_together, take_apart
 from skrep.persistence.names import name_of
-from skrep.persistence.values import Reader, Writer
+from skrep.persistence.values import Reader, Writer, pick
 
-__all__ = ["ObjectReader", "ObjectWriter"]
+__all__ = ["MAX_NAMES", "ObjectReader", "ObjectWriter"]
 
-_FUNCTIONS = (type, np.ufunc, types.FunctionType, types.BuiltinFunctionType)
+_FUNCTIONS = (type, np.ufunc, types.FunctionType, types.BuiltinFunctionType, type(np.mean))
 
-# What every torch module has, hooks among them; and what recurrent ones derive from their weights.
-_OF_MODULES = set(vars(nn.Module()))
+# What scikit-learn's estimators have of this machine, and which ones: a folder of pickles, a function, a number of
+# threads, an address in memory; and what watches their training.
+_OF_MACHINE = ("memory", "_kmeans_single", "_n_threads", "_stop_words_id")
+_HOMES = ("sklearn.cluster.", "sklearn.feature_extraction.", "sklearn.pipeline")
+_CALLBACKS = "_skl_callbacks"
+
+# What every torch module has, hooks and a compiled form among them; and what recurrent ones derive from their weights.
+_OF_MODULES = {*vars(nn.Module()), "_compiled_call_impl"}
 _OF_RECURRENT = {"_flat_weights", "_flat_weight_refs"}
+
+# It takes most of a second to build so many anew.
+MAX_NAMES = 1_000
+MAX_MODULES = 10_000
+MAX_NETWORKS = 500
 
 
 class ObjectWriter(Writer):
@@ -38,26 +52,37 @@ class ObjectWriter(Writer):
         super().__init__()
         self.names: list[str] = []
         self._objects: dict[int, tuple[int, Any]] = {}
+        self._open: set[int] = set()
+        self._built: Counter[str] = Counter()
 
     def write_other(self, value: Any) -> Any:
         """Objects."""
         if isinstance(value, _FUNCTIONS):
             return {"name": self._name(value)}
+        if id(value) in self._open:
+            raise TypeError(f"cannot save {self.where}: it holds itself.")
         if id(value) in self._objects:
             return {"same": self._objects[id(value)][0]}
         number = len(self._objects)
         self._objects[id(value)] = number, value
+        self._open.add(id(value))
+        written = self._write_object(value, number)
+        self._open.remove(id(value))
+        return written
+
+    def _write_object(self, value: Any, number: int) -> Any:
         if isinstance(value, Bunch):
             return {"bunch": self.write(dict(value)), "number": number}
-        for kind, (cls, take, _) in COMPILED.items():
-            if type(value) is cls:
-                return {"compiled": kind, "state": self.write(take(value)), "number": number}
+        if (taken := take_apart(value)) is not None:
+            return {"compiled": taken[0], "parts": self.write(taken[1]), "number": number}
         name = self._name(type(value))
         if hasattr(type(value), "_saved_state"):
+            _count(self._built, "networks", MAX_NETWORKS)
             attributes, network = value._saved_state()
             written = self._attributes(attributes)
             return {"encoder": name, "state": written, "network": self.inside(" network", network), "number": number}
         if isinstance(value, nn.Module):
+            _count(self._built, "torch modules", MAX_MODULES)
             return {"module": name, "state": self._module(value), "number": number}
         return {"object": name, "state": self._attributes(self._state(value)), "number": number}
 
@@ -67,6 +92,7 @@ class ObjectWriter(Writer):
         except TypeError as error:
             raise TypeError(f"cannot save {self.where}: {error}") from None
         if name not in self.names:
+            _count(self._built, "classes and functions", MAX_NAMES)
             self.names.append(name)
         return self.names.index(name)
 
@@ -74,13 +100,23 @@ class ObjectWriter(Writer):
         return {"dict": {name: self.inside(f".{name}", item) for name, item in state.items()}}
 
     def _state(self, value: Any) -> dict[str, Any]:
-        cls = type(value)
-        is_plain = cls.__reduce_ex__ is object.__reduce_ex__ and cls.__reduce__ is object.__reduce__
-        state = value.__getstate__() if is_plain and hasattr(value, "__dict__") else None
+        cls, state = type(value), None
+        if cls.__reduce_ex__ is object.__reduce_ex__ and cls.__reduce__ is object.__reduce__:
+            with contextlib.suppress(TypeError):
+                made, arguments, state, *items = value.__reduce_ex__(2)
+                is_plain = made.__name__ == "__newobj__" and arguments == (cls,) and not any(items)
+                state = ({} if state is None else state) if is_plain else None
         if not isinstance(state, dict):
             raise TypeError(f"cannot save {self.where}, a {cls.__name__}: it is not made of plain attributes.")
-        if cls.__module__.startswith("sklearn.") and "memory" in state:
-            state = state | {"memory": None}  # a folder of pickles, on this machine
+        try:
+            check(value)
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            raise TypeError(f"cannot save {self.where}, a {cls.__name__}: {error}.") from None
+        state = {name: item for name, item in state.items() if name != _CALLBACKS}
+        if _has_of_machine(cls):
+            state |= dict.fromkeys(state.keys() & set(_OF_MACHINE))
+        if cls.__module__ == "sklearn.utils._metadata_requests" and not isinstance(state["owner"], str):
+            state["owner"] = type(state["owner"]).__name__  # the estimator that it is in, for error messages
         return state
 
     def _module(self, module: nn.Module) -> dict[str, Any]:
@@ -102,6 +138,10 @@ class ObjectWriter(Writer):
         }
 
 
+def _has_of_machine(cls: type) -> bool:
+    return any(base.__module__.startswith(_HOMES) for base in cls.__mro__)
+
+
 class ObjectReader(Reader):
     """Turns JSON, arrays and the things behind the names back into objects.
 
@@ -118,40 +158,46 @@ class ObjectReader(Reader):
         self._named = named
         self._objects: dict[int, Any] = {}
         self._parameters: dict[int, nn.Parameter] = {}
+        self._built: Counter[str] = Counter()
 
     def _read_name(self, position: int) -> Any:
-        return self._named[position]
+        return pick(self._named, position)
 
     def _read_same(self, number: int) -> Any:
         return self._objects[number]
 
     def _read_bunch(self, items: Any, number: int) -> Bunch:
-        made = self._objects[number] = Bunch()
+        made = Bunch()
         made.update(self.read(items))
-        return made
+        if not all(isinstance(item, (BaseEstimator, str)) for item in made.values()):
+            raise ValueError("a Bunch holds more than estimators")
+        return self._known(number, made)
 
-    def _read_compiled(self, kind: str, state: Any, number: int) -> Any:
-        self._objects[number] = COMPILED[kind][2](self.read(state))
-        return self._objects[number]
+    def _read_compiled(self, kind: str, parts: Any, number: int) -> Any:
+        return self._known(number, put_together(kind, self.read(parts)))
 
     def _read_encoder(self, position: int, state: Any, network: Any, number: int) -> Any:
-        made = self._new(position, BaseEstimator, number)
+        _count(self._built, "networks", MAX_NETWORKS)
+        made = self._new(position, BaseEstimator)
         made._restore_state(self._attributes(type(made), state), self.read(network))
-        return made
+        return self._known(number, made)
 
     def _read_object(self, position: int, state: Any, number: int) -> Any:
-        made = self._new(position, object, number)
+        made = self._new(position, object)
         attributes = self._attributes(type(made), state)
-        if type(made).__module__.startswith("sklearn.") and attributes.get("memory") is not None:
-            raise ValueError("a scikit-learn estimator has memory=, a folder of pickles")
+        of_machine = [*_OF_MACHINE, _CALLBACKS] if _has_of_machine(type(made)) else [_CALLBACKS]
+        if any(attributes.get(name) is not None for name in of_machine):
+            raise ValueError("a scikit-learn estimator has memory=, threads or callbacks of another machine")
         if hasattr(made, "__setstate__"):
             made.__setstate__(attributes)
         else:
             vars(made).update(attributes)
-        return made
+        check(made)
+        return self._known(number, made)
 
     def _read_module(self, position: int, state: dict[str, Any], number: int) -> nn.Module:
-        made: nn.Module = self._new(position, nn.Module, number)
+        _count(self._built, "torch modules", MAX_MODULES)
+        made: nn.Module = self._new(position, nn.Module)
         nn.Module.__init__(made)
         for name, (parameter, learns) in state["parameters"].items():
             made.register_parameter(name, None if parameter is None else self._parameter(parameter, learns))
@@ -165,7 +211,9 @@ class ObjectReader(Reader):
         vars(made).update(attributes)
         made.training = bool(state["training"])
         if isinstance(made, nn.RNNBase):
+            _require_fitting_weights(made)
             made._init_flat_weights()
+        self._known(number, made)
         return made
 
     def _parameter(self, written: dict[str, Any], learns: bool) -> nn.Parameter:
@@ -174,15 +222,19 @@ class ObjectReader(Reader):
             self._parameters[position] = nn.Parameter(self.read(written), requires_grad=bool(learns))
         return self._parameters[position]
 
-    def _new(self, position: int, kind: type, number: int) -> Any:
-        cls = self._named[position]
+    def _known(self, number: int, made: Any) -> Any:
+        """Keep an object that is whole, for the places where it stands again."""
+        self._objects[number] = made
+        return made
+
+    def _new(self, position: int, kind: type) -> Any:
+        cls = pick(self._named, position)
         if not isinstance(cls, type) or not issubclass(cls, kind):
             raise ValueError(f"{cls!r} is not a class of {kind.__name__}s")
         others = hasattr(cls, "_restore_state") or issubclass(cls, nn.Module)
         if kind is object and (others or cls.__module__.split(".")[0] in ("builtins", "numpy", "torch")):
             raise ValueError(f"a {cls.__name__} is not made of plain attributes")
-        self._objects[number] = cls.__new__(cls)
-        return self._objects[number]
+        return cls.__new__(cls)
 
     def _attributes(self, cls: type, state: Any) -> dict[str, Any]:
         """The attributes of an object; none of them may stand in the place of a method."""
@@ -192,3 +244,29 @@ class ObjectReader(Reader):
             if name.startswith("__") or callable(getattr(cls, name, None)):
                 raise ValueError(f"a {cls.__name__} has its {name} replaced")
         return attributes
+
+
+def _count(built: Counter[str], kind: str, most: int) -> None:
+    built[kind] += 1
+    if built[kind] > most:
+        raise TypeError(f"more than {most} {kind} are more than a file may hold.")
+
+
+def _require_fitting_weights(module: nn.RNNBase) -> None:
+    """Compiled code reads as many weights as the sizes say."""
+    gates = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}[module.mode]
+    sides = ("", "_reverse") if module.bidirectional else ("",)
+    n_hidden, n_out = module.hidden_size, module.proj_size or module.hidden_size
+    shapes: dict[str, tuple[int, ...]] = {}
+    for layer in range(min(module.num_layers, len(module._parameters))):
+        n_in = n_out * len(sides) if layer else module.input_size
+        for side in sides:
+            at = f"_l{layer}{side}"
+            shapes |= {f"weight_ih{at}": (gates * n_hidden, n_in), f"weight_hh{at}": (gates * n_hidden, n_out)}
+            if module.bias:
+                shapes |= {f"bias_ih{at}": (gates * n_hidden,), f"bias_hh{at}": (gates * n_hidden,)}
+            if module.proj_size:
+                shapes[f"weight_hr{at}"] = (n_out, n_hidden)
+    given = {name: tuple(parameter.shape) for name, parameter in module.named_parameters()}
+    if given != shapes or module._flat_weights_names != list(shapes):
+        raise ValueError(f"a {type(module).__name__} has other weights than its sizes say")

@@ -7,8 +7,8 @@ know is an error.
 
 import math
 import os
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,17 +19,25 @@ import torch
 
 from skrep.persistence.container import read_container, refusing, write_container
 
-__all__ = ["Reader", "Writer", "can_store", "read_state", "write_state"]
+__all__ = ["Reader", "Writer", "can_store", "pick", "read_state", "write_state"]
 
 # Lists in lists in lists: deeper than anything that is written, and far from where Python stops.
 MAX_DEPTH = 100
 
+# A longer number has nothing to count, and takes Python long to read.
+MAX_BITS = 4096
+# Python looks through all keys of one hash; of different ones that few collide by chance.
+MAX_SAME_HASH = 50
+
 _TORCH_DTYPES = {
-    str(dtype).removeprefix("torch."): dtype for dtype in vars(torch).values() if isinstance(dtype, torch.dtype)
+    str(dtype).removeprefix("torch."): dtype
+    for dtype in vars(torch).values()
+    if isinstance(dtype, torch.dtype) and not str(dtype).startswith(("torch.q", "torch.bits", "torch.complex32"))
 }
 _SPARSE = {
     f"{form}_{kind}": getattr(scipy.sparse, f"{form}_{kind}") for form in ("csr", "csc") for kind in ("matrix", "array")
 }
+_PLAIN = {int, float, str, bool}
 _PARTS = ("data", "indices", "indptr")
 
 
@@ -65,7 +73,7 @@ class Writer:
             raise TypeError(f"cannot store {self.where}: it is nested too deeply, or holds itself.")
         if _is_json(value):
             return value
-        if type(value) is int:
+        if type(value) is int and value.bit_length() <= MAX_BITS:
             return {"int": hex(value)}
         if type(value) is float:
             return {"float": str(value)}
@@ -84,7 +92,7 @@ class Writer:
         if isinstance(value, np.generic):
             if isinstance(value, np.str_):
                 return {"str_": str(value)}
-            if value.dtype.kind not in "VO":
+            if value.dtype.kind not in "VO" and value.dtype.itemsize:
                 return {"scalar": value.dtype.str, "bytes": value.tobytes().hex()}
         if type(value) in (np.ndarray, np.memmap):
             if value.dtype.hasobject and value.dtype != object:
@@ -104,7 +112,7 @@ class Writer:
             return {"bytes": value.hex()}
         if type(value) is slice:
             return {"slice": [self.write(part) for part in (value.start, value.stop, value.step)]}
-        if isinstance(value, np.dtype) and not value.hasobject:
+        if isinstance(value, np.dtype) and not value.hasobject and value.names is None:
             return {"dtype": value.str}
         if isinstance(value, torch.dtype):
             return {"torch": str(value).removeprefix("torch.")}
@@ -140,10 +148,12 @@ class Writer:
         if id(value) not in self._known:
             array = value
             if isinstance(value, torch.Tensor):
-                tensor = value.detach().cpu()
-                if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
+                dtype = str(value.dtype).removeprefix("torch.")
+                if value.layout != torch.strided or value.is_meta or dtype not in _TORCH_DTYPES:
                     raise TypeError(f"cannot store {self.where}, a tensor that is not a plain dense one.")
-                array = _as_numpy(tensor.resolve_conj().resolve_neg())
+                array = _as_numpy(value.detach().cpu().resolve_conj().resolve_neg())
+            elif not value.dtype.itemsize or len(header := str(value.dtype)) > 5000 or not header.isascii():
+                raise TypeError(f"cannot store {self.where}, an array of a type that NumPy's files do not hold.")
             self._known[id(value)] = len(self.arrays), value
             self.arrays.append(array)
         return self._known[id(value)][0]
@@ -195,12 +205,9 @@ class Reader:
         yield
         self._depth -= 1
 
-    def _array(self, position: Any) -> np.ndarray:
-        if type(position) is not int or not 0 <= position < len(self.arrays):
-            raise ValueError(f"it has no array {position!r}")
-        return self.arrays[position]
-
     def _read_int(self, digits: str) -> int:
+        if len(digits) > MAX_BITS // 4 + 3:
+            raise ValueError("a number has too many digits")
         return int(digits, 16)
 
     def _read_float(self, text: str) -> float:
@@ -210,16 +217,18 @@ class Reader:
         return tuple(self.read(items))
 
     def _read_dict(self, items: dict[str, Any]) -> dict[str, Any]:
-        return {key: self.read(item) for key, item in items.items()}
+        return {key: item if type(item) in _PLAIN else self.read(item) for key, item in items.items()}
 
     def _read_pairs(self, pairs: list[Any]) -> dict[Any, Any]:
-        return {self.read(key): self.read(item) for key, item in pairs}
+        items = [(self.read(key), self.read(item)) for key, item in pairs]
+        _require_spread(key for key, _ in items)
+        return dict(items)
 
     def _read_ordered(self, items: Any) -> OrderedDict[Any, Any]:
         return OrderedDict(self.read(items))
 
     def _read_tensor(self, position: int, dtype: str) -> torch.Tensor:
-        tensor = torch.from_numpy(self._array(position))
+        tensor = torch.from_numpy(pick(self.arrays, position))
         return tensor if tensor.dtype == _TORCH_DTYPES[dtype] else tensor.view(_TORCH_DTYPES[dtype])
 
     def _read_str_(self, text: str) -> np.str_:
@@ -229,7 +238,8 @@ class Reader:
         return np.frombuffer(_from_hex(bytes), _plain_dtype(dtype), 1)[0]
 
     def _read_array(self, position: int) -> np.ndarray:
-        return self._array(position)
+        array: np.ndarray = pick(self.arrays, position)
+        return array
 
     def _read_objects(self, items: list[Any], shape: list[int]) -> np.ndarray:
         if math.prod(shape) != len(items):
@@ -244,12 +254,18 @@ class Reader:
         return np.ma.MaskedArray(data, mask)
 
     def _read_sparse(self, form: str, shape: list[int], parts: list[Any]) -> Any:
-        matrix = _SPARSE[form](tuple(self.read(parts)), shape=tuple(shape))
+        data, indices, indptr = self.read(parts)
+        matrix = _SPARSE[form]((data, indices, indptr), shape=tuple(shape))
+        if not (np.diff(matrix.indptr) >= 0).all():
+            raise ValueError("the rows of a sparse matrix end before they begin")
         matrix.check_format(full_check=True)  # compiled code trusts the indices
+        matrix.indices, matrix.indptr = indices, indptr  # of which scipy makes narrower ones
         return matrix
 
     def _read_set(self, items: list[Any], frozen: bool) -> Any:
-        return frozenset(self.read(items)) if frozen else set(self.read(items))
+        values = self.read(items)
+        _require_spread(values)
+        return frozenset(values) if frozen else set(values)
 
     def _read_bytes(self, digits: str) -> bytes:
         return _from_hex(digits)
@@ -275,9 +291,24 @@ class Reader:
         return made
 
 
+def pick(items: Sequence[Any], position: Any) -> Any:
+    """The item at a position that a file gives."""
+    if type(position) is not int or not 0 <= position < len(items):
+        raise ValueError(f"it has nothing at {position!r}")
+    return items[position]
+
+
+def _require_spread(keys: Iterable[Any]) -> None:
+    most = Counter(map(hash, keys)).most_common(1)
+    if most and most[0][1] > MAX_SAME_HASH:
+        raise ValueError(f"{most[0][1]} keys have one hash")
+
+
 def _plain_dtype(name: str) -> np.dtype:
+    if len(name) > 20 or "," in name:
+        raise ValueError(f"{name[:20]!r} is not the type of plain numbers or text")
     dtype = np.dtype(name)
-    if dtype.hasobject or not isinstance(name, str):
+    if dtype.hasobject:
         raise ValueError(f"{name!r} is not the type of plain numbers or text")
     return dtype
 

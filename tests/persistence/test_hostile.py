@@ -1,0 +1,126 @@
+"""Files made to harm: one plain error each, in little time and memory, and nothing is run, imported or written."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("resource", reason="memory is limited with what only POSIX has")
+
+from tests.persistence import hostile_files
+from tests.persistence.hostile_files import BOMBS, CANARY, HOSTILE, MEMORY, ODD, PAYLOAD, RUNS
+
+ROOT = Path(__file__).parents[2]
+
+
+class Loader:
+    """A process that loads files in 2 GiB of memory, beside a module that nobody must import."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        (folder / f"{CANARY}.py").write_text(f"open({f'{CANARY}.ran'!r}, 'w').close()\ndef run(*args): pass\n")
+        self.process: subprocess.Popen | None = None
+
+    def start(self) -> subprocess.Popen:
+        process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-m", "tests.persistence.hostile_files"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=self.folder,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+        assert process.stdout.readline() == "ready\n"
+        return process
+
+    def load(self, path: Path) -> dict:
+        """What came of it; a process that dies of it is an error, too."""
+        if self.process is None:
+            self.process = self.start()
+        self.process.stdin.write(f"{path}\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if answer:
+            return json.loads(answer)
+        self.process.communicate()
+        status, self.process = self.process.returncode, None
+        return {"seconds": hostile_files.SECONDS, "bytes": MEMORY, "error": f"exit {status}", "message": "", "done": []}
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.communicate()
+
+    @property
+    def left_behind(self) -> list[str]:
+        return sorted({path.name for path in self.folder.iterdir()} - {f"{CANARY}.py"})
+
+
+@pytest.fixture(scope="module")
+def loader(tmp_path_factory):
+    made = Loader(tmp_path_factory.mktemp("loader"))
+    yield made
+    made.stop()
+
+
+def one_plain_error(answer: dict) -> bool:
+    message = answer["message"]
+    return (
+        answer["error"] == "ModelFileError"
+        and len(message) < 500
+        and message.isprintable()  # one line, and nothing that a terminal would obey
+        and PAYLOAD not in message
+    )
+
+
+@pytest.mark.parametrize("name", HOSTILE | BOMBS | RUNS)
+def test_hostile_files_are_refused(name, loader, tmp_path):
+    path = tmp_path / ("file.run" if name in RUNS else "file.skrep")
+    (HOSTILE | BOMBS | RUNS)[name](path)
+    answer = loader.load(path)
+    path.unlink()  # some are large
+    assert one_plain_error(answer), answer
+    assert answer["done"] == []
+    assert loader.left_behind == []
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_files_do_no_harm(name, loader, tmp_path):
+    ODD[name](tmp_path / "file.skrep")
+    answer = loader.load(tmp_path / "file.skrep")
+    assert answer["error"] is None or one_plain_error(answer), answer
+    assert answer["done"] == []
+    assert loader.left_behind == []
+
+
+def test_there_are_enough_of_them():
+    assert len(HOSTILE) >= 300
+    assert len(BOMBS) >= 80
+    assert not HOSTILE.keys() & BOMBS.keys()
+
+
+@pytest.mark.parametrize("case", ["pickle", "pickle that imports"])
+def test_the_guard_sees_what_pickles_do(case, tmp_path):
+    loader = Loader(tmp_path)
+    HOSTILE[case](tmp_path / "file.pickle")
+    answer = loader.load(tmp_path / "file.pickle")
+    loader.stop()
+    assert answer["error"] is None
+    assert any("os.system" in event or CANARY in event for event in answer["done"])
+    assert f"{CANARY}.ran" in loader.left_behind
+
+
+@pytest.mark.exhaustive
+def test_hostile_files_take_less_than_a_second(loader, tmp_path):
+    table = []
+    for name, write in (HOSTILE | BOMBS | RUNS).items():
+        path = tmp_path / ("file.run" if name in RUNS else "file.skrep")
+        write(path)
+        answers = [loader.load(path) for _ in range(3)]
+        path.unlink()
+        table.append((min(answer["seconds"] for answer in answers), answers[0]["bytes"], name, answers[0]["message"]))
+    for seconds, held, name, message in sorted(table, reverse=True):
+        print(f"{seconds:6.3f} s  {held / 2**20:6.0f} MiB  {name:60.60s} {message[:120]}")
+    assert max(table)[0] < 1
