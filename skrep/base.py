@@ -113,11 +113,14 @@ class Encoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
 
     # --- files: skrep.persistence asks for these ------------------------------------------------------------------
 
-    def _saved_state(self) -> tuple[dict[str, Any], dict[str, Any] | None]:
-        """The attributes, and the network of a fitted one as sizes and named weights."""
-        attributes = {name: value for name, value in vars(self).items() if name not in ("net_", *CONTEXT_ATTRIBUTES)}
+    def _saved_attributes(self) -> dict[str, Any]:
+        """All but the network."""
+        return {name: value for name, value in vars(self).items() if name not in ("net_", *CONTEXT_ATTRIBUTES)}
+
+    def _saved_network(self) -> dict[str, Any] | None:
+        """The network as sizes and named weights; None before ``fit``."""
         if not hasattr(self, "net_"):
-            return attributes, None
+            return None
         module = _uncompiled(self.net_.module_)
         weights = take_weights(module)
         shape, width = self._row_shape, getattr(self._encoder(), "width", None)
@@ -130,13 +133,14 @@ class Encoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
             raise TypeError(
                 f"cannot save {type(self).__name__}: its network is not the one that its parameters and the shape of a "
                 f"row ask for now ({_first_line(error)}). Set parameters back that were changed after fit. A method's "
-                "make_module may take from the data what becomes a parameter or a buffer, but no layers and no numbers."
+                "make_module may take from the data what becomes a parameter or a buffer, but no layers or numbers, "
+                "and must not read numbers from tensors."
             ) from error
         network = {"shape": shape, "width": width, "weights": weights, "frozen": frozen, "attributes": others}
-        return attributes, network | self._net_state()
+        return network | self._net_state()
 
     def _restore_state(self, attributes: dict[str, Any], network: dict[str, Any] | None) -> None:
-        """Become what :meth:`_saved_state` told of."""
+        """Become what was saved."""
         self.__dict__.update(attributes)
         if network is not None:
             weights = network.pop("weights")

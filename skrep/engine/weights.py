@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from skrep.persistence import Writer, can_store
+from skrep.persistence import OF_MODULES, Writer, can_store
 
 __all__ = ["built_without_memory", "differences", "put_attributes", "put_weights", "take_weights"]
 
 # What torch keeps in modules itself; the last two in recurrent ones, made of their weights.
-_OF_MODULES = {*vars(nn.Module()), "_flat_weights", "_flat_weight_refs"}
+_OF_TORCH = {*OF_MODULES, "_flat_weights", "_flat_weight_refs"}
 
 # Calls of torch functions that building and trying out a network may take. Those of this package take six a weight.
 CALLS_FOR_A_WEIGHT = 50
@@ -130,7 +130,7 @@ def differences(module: nn.Module, rebuilt: nn.Module) -> dict[str, dict[str, An
             raise ValueError(f"they ask for {name} as {type(other).__name__}, the network has {type(part).__name__}")
         for key in vars(part).keys() | vars(other).keys():
             value, asked = vars(part).get(key), vars(other).get(key)
-            if key in _OF_MODULES or _is_same(value, asked):
+            if key in _OF_TORCH or _is_same(value, asked):
                 continue
             if not _may_be_put(other, key) or not can_store(value):
                 raise ValueError(f"they ask for {name}.{key} as {asked!r:.80}, the network has {value!r:.80}")
@@ -152,7 +152,7 @@ def _may_be_put(part: nn.Module, key: str) -> bool:
     """Whether an attribute is the module's own: compiled code takes the numbers of torch's layers for true."""
     layers = [base for base in type(part).__mro__ if base.__module__.startswith("torch.")]
     is_own = all(base in (nn.Module, nn.Sequential, nn.ModuleList, nn.ModuleDict) for base in layers)
-    return is_own and not key.startswith("_") and key in vars(part).keys() - _OF_MODULES
+    return is_own and not key.startswith("_") and key in vars(part).keys() - _OF_TORCH
 
 
 def _is_same(one: Any, other: Any) -> bool:

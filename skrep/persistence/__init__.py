@@ -2,6 +2,17 @@
 
 from skrep.persistence.container import remove_abandoned, replacing
 from skrep.persistence.files import load, save
+from skrep.persistence.objects import OF_MODULES
 from skrep.persistence.values import Writer, can_store, read_state, write_state
 
-__all__ = ["Writer", "can_store", "load", "read_state", "remove_abandoned", "replacing", "save", "write_state"]
+__all__ = [
+    "OF_MODULES",
+    "Writer",
+    "can_store",
+    "load",
+    "read_state",
+    "remove_abandoned",
+    "replacing",
+    "save",
+    "write_state",
+]

@@ -178,6 +178,35 @@ def _put_generator(state: Any) -> np.random.Generator:
     return np.random.Generator(bits)
 
 
+def _take_random_state(random_state: np.random.RandomState) -> dict[str, Any] | None:
+    kind, key, position, has_gauss, gauss = random_state.get_state(legacy=True)
+    parts = {"key": key, "position": position, "has_gauss": has_gauss, "gauss": gauss}
+    return parts if kind == "MT19937" else None
+
+
+def _put_random_state(key: np.ndarray, position: int, has_gauss: int, gauss: float) -> np.random.RandomState:
+    require(0 <= position <= 624, f"a RandomState stands at {position} of 624")  # NumPy reads there without looking
+    made = np.random.RandomState(0)
+    made.set_state(("MT19937", key, position, has_gauss, gauss))
+    return made
+
+
+def _take_columns(index: Any) -> dict[str, Any] | None:
+    dtype, names = str(index.dtype), list(index)
+    is_plain = type(index).__name__ == "Index" and all(isinstance(name, (str, int)) for name in names)
+    return {"names": names, "dtype": dtype, "name": index.name} if is_plain and dtype in _OF_COLUMNS else None
+
+
+def _put_columns(names: list[Any], dtype: str, name: Any) -> Any:
+    import pandas as pd
+
+    require(dtype in _OF_COLUMNS, f"columns cannot have names of type {dtype}")
+    return pd.Index(names, dtype=dtype, name=name)
+
+
+_OF_COLUMNS = ("object", "str", "int64")
+
+
 def _take_dtype(dtype: np.dtype) -> dict[str, Any] | None:
     return {} if dtype.kind == "O" else None
 
@@ -225,6 +254,8 @@ _KINDS: dict[str, tuple[set[str], Callable[[Any], dict[str, Any] | None], Callab
     "check": ({"functools.partial"}, _take_check, _put_check),
     "spline": ({"scipy.BSpline"}, _take_spline, _put_spline),
     "distribution": ({"scipy.rv_frozen"}, _take_distribution, _put_distribution),
+    "random state": ({"numpy.RandomState"}, _take_random_state, _put_random_state),
+    "columns": ({"pandas.Index"}, _take_columns, _put_columns),
     "generator": ({"numpy.Generator"}, _take_generator, _put_generator),
 }
 

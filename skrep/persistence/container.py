@@ -30,7 +30,7 @@ __all__ = ["read_container", "refusing", "remove_abandoned", "replacing", "shown
 
 FORMAT = 1
 
-# Limits that leave room for a forest of 5,000 trees and a vocabulary of two million words. What has all of them, and is
+# Limits that leave room for a forest of 8,000 trees and a vocabulary of two million words. What has all of them, and is
 # wrong at its end, is refused within a second.
 MAX_MEMBERS = 16_000
 MAX_DIRECTORY_BYTES = 128 * MAX_MEMBERS  # the zip's table of contents; an entry of ours has less than 80
@@ -98,20 +98,26 @@ def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise IsADirectoryError(f"{path} is a folder; name a file in it.")
+    if target.is_symlink():  # what realpath cannot follow
+        raise OSError(f"{path} is a link in a loop; name a file.")
     if not target.parent.is_dir():
         raise FileNotFoundError(f"the folder {target.parent} does not exist; make it first.")
-    if target.exists() and not os.access(target, os.W_OK):
+    mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else None
+    if mode is not None and not target.is_file():
+        raise OSError(f"{path} is a device or a pipe; name a file.")
+    if not os.access(target.parent if mode is None else target, os.W_OK):
         raise PermissionError(f"{path} may not be written to.")
     remove_abandoned(target, ABANDONED_SECONDS)
     temporary = target.parent / f"{_beginning(target)}{secrets.token_hex(6)}.tmp"
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    handle = os.open(temporary, flags, 0o666 if mode is None else 0o600)
     try:
         with os.fdopen(handle, "wb") as file:
+            if mode is not None:
+                os.chmod(temporary, mode)
             yield file
             file.flush()
             os.fsync(file.fileno())
-        with contextlib.suppress(FileNotFoundError):
-            os.chmod(temporary, stat.S_IMODE(target.stat().st_mode))
         os.replace(temporary, target)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
@@ -161,7 +167,10 @@ def write_container(path: str | os.PathLike, kind: str, content: Any, arrays: Se
     """
     text = json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
     if len(arrays) > MAX_MEMBERS - 2:
-        raise ValueError(f"{len(arrays)} arrays are more than the {MAX_MEMBERS - 2} that one file may hold.")
+        raise ValueError(
+            f"cannot save {len(arrays)} arrays: a file holds {MAX_MEMBERS - 2}, such as those of {MAX_MEMBERS // 2} "
+            "trees. Use fewer trees, or larger ones."
+        )
     _require_reasonable(text)
     with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         digests = {}

@@ -6,7 +6,7 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 
-from skrep.persistence.container import read_container, refusing, write_container
+from skrep.persistence.container import read_container, refusing, shown, write_container
 from skrep.persistence.names import lookup, name_of
 from skrep.persistence.objects import MAX_NAMES, ObjectReader, ObjectWriter
 
@@ -27,6 +27,8 @@ def save(estimator: BaseEstimator, path: str | os.PathLike) -> None:
     ------
     TypeError
         For what cannot be written as plain values; the message names its place. Nothing is written then.
+    ValueError
+        If there is more than a file may hold: 8,000 trees or two million words.
     OSError
         If the file cannot be written, for example because the disk is full; an old file of that name is untouched.
 
@@ -38,7 +40,7 @@ def save(estimator: BaseEstimator, path: str | os.PathLike) -> None:
     -----
     The file is a zip of JSON and ``.npy`` arrays with a sha256 for each, and holds no code. A loaded estimator gives
     the same bits as the saved one. Not saved: the optimizer's state, training data, scikit-learn's callbacks, and
-    ``memory`` of scikit-learn's Pipelines, which is a folder on this machine.
+    ``memory`` of scikit-learn's estimators, which is a folder on this machine.
 
     A reader, or a machine that loses power, sees the old file or the new one, never a part.
 
@@ -83,6 +85,8 @@ def load(path: str | os.PathLike, trusted: Iterable[Any] = ()) -> Any:
 
     Raises
     ------
+    TypeError
+        If `trusted` holds anything but classes and functions.
     ModelFileError
         If the file is damaged, of a newer format, not one of skrep's, or asks for classes that are not trusted.
     OSError
@@ -97,7 +101,13 @@ def load(path: str | os.PathLike, trusted: Iterable[Any] = ()) -> Any:
     Nothing in a file is run, and no module is imported because a file says so. All of it is checked before any of it
     is used.
     """
+    if isinstance(trusted, (str, type)) or not isinstance(trusted, Iterable):
+        raise TypeError(
+            f"load(trusted={shown(trusted)}): expected a list of classes and functions, trusted=[Backbone]."
+        )
     by_name = {name_of(thing): thing for thing in trusted}
+    for thing in list(by_name.values()):  # what was defined in the script that saved it, and is imported now
+        by_name.setdefault(f"__main__.{thing.__name__}", thing)
     content, arrays = read_container(path, "estimator")
     with refusing(path):
         if len(content["names"]) > MAX_NAMES:

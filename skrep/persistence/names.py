@@ -21,7 +21,7 @@ from torch import nn
 from skrep.exceptions import ModelFileError
 from skrep.persistence.container import shown
 
-__all__ = ["lookup", "name_of"]
+__all__ = ["CLOSED", "lookup", "name_of"]
 
 
 def _are(kind: type) -> Callable[[Any], bool]:
@@ -105,7 +105,7 @@ _PUBLIC: list[tuple[str, Callable[[Any], bool] | set[str]]] = [
 ]  # fmt: skip
 
 # Packages of which nothing else may be named: their insides move from release to release.
-_CLOSED = {"skrep", "sklearn", "skorch", "scipy", "torch", "numpy", "builtins"}
+CLOSED = {"skrep", "sklearn", "skorch", "scipy", "torch", "numpy", "builtins"}
 
 
 def _find(name: str) -> Any:
@@ -154,10 +154,11 @@ def name_of(thing: Any) -> str:
             f"{inner} has no name in a module: it is a lambda, or defined inside a function. Define it at the top of a "
             "module, with class or def."
         )
-    if module.split(".")[0] in _CLOSED:
+    if module.split(".")[0] in CLOSED:
         raise TypeError(
             f"{module}.{inner} is not among the classes and functions that skrep rebuilds from plain values. If it is "
-            "a parameter, set it to None or to another value before saving."
+            "a parameter, set it to None or to another value before saving; for a function, pass one of your own that "
+            "calls it."
         )
     return f"{module}.{inner}"
 

@@ -1,10 +1,11 @@
 """Objects as names and plain values: estimators, torch modules, functions.
 
 An estimator is the name of its class and its state, which is plain values and other objects. Encoders that are networks
-say themselves what their state is (``_saved_state``) and build their network anew from it (``_restore_state``).
+say themselves what they are (``_saved_attributes``, ``_saved_network``) and become it again (``_restore_state``).
 """
 
 import contextlib
+import inspect
 import types
 from collections import Counter
 from typing import Any
@@ -16,21 +17,21 @@ from torch import nn
 
 from skrep.persistence.checks import check
 from skrep.persistence.compiled import put_together, take_apart
-from skrep.persistence.names import name_of
+from skrep.persistence.names import CLOSED, name_of
 from skrep.persistence.values import Reader, Writer, pick
 
-__all__ = ["MAX_NAMES", "ObjectReader", "ObjectWriter"]
+__all__ = ["MAX_NAMES", "OF_MODULES", "ObjectReader", "ObjectWriter"]
 
 _FUNCTIONS = (type, np.ufunc, types.FunctionType, types.BuiltinFunctionType, type(np.mean))
 
 # What scikit-learn's estimators have of this machine, and which ones: a folder of pickles, a function, a number of
 # threads, an address in memory; and what watches their training.
-_OF_MACHINE = ("memory", "_kmeans_single", "_n_threads", "_stop_words_id")
+_OF_MACHINE = ("_kmeans_single", "_n_threads", "_stop_words_id")
 _HOMES = ("sklearn.cluster.", "sklearn.feature_extraction.", "sklearn.pipeline")
 _CALLBACKS = "_skl_callbacks"
 
 # What every torch module has, hooks and a compiled form among them; and what recurrent ones derive from their weights.
-_OF_MODULES = {*vars(nn.Module()), "_compiled_call_impl"}
+OF_MODULES = {*vars(nn.Module()), "_compiled_call_impl"}
 _OF_RECURRENT = {"_flat_weights", "_flat_weight_refs"}
 
 # It takes most of a second to build so many anew.
@@ -75,16 +76,21 @@ class ObjectWriter(Writer):
             return {"bunch": self.write(dict(value)), "number": number}
         if (taken := take_apart(value)) is not None:
             return {"compiled": taken[0], "parts": self.write(taken[1]), "number": number}
+        if type(value).__module__ == "builtins":
+            raise TypeError(
+                f"cannot save {self.where}: a {type(value).__name__} is neither a plain value nor has a name."
+            )
         name = self._name(type(value))
-        if hasattr(type(value), "_saved_state"):
+        if hasattr(type(value), "_saved_network"):
             _count(self._built, "networks", MAX_NETWORKS)
-            attributes, network = value._saved_state()
-            written = self._attributes(attributes)
-            return {"encoder": name, "state": written, "network": self.inside(" network", network), "number": number}
+            written = self._attributes(type(value), value._saved_attributes())
+            network = self.inside(" network", value._saved_network())
+            _count(self._built, "torch modules", MAX_MODULES, _n_parts(value))
+            return {"encoder": name, "state": written, "network": network, "number": number}
         if isinstance(value, nn.Module):
             _count(self._built, "torch modules", MAX_MODULES)
             return {"module": name, "state": self._module(value), "number": number}
-        return {"object": name, "state": self._attributes(self._state(value)), "number": number}
+        return {"object": name, "state": self._attributes(type(value), self._state(value)), "number": number}
 
     def _name(self, thing: Any) -> int:
         try:
@@ -96,7 +102,11 @@ class ObjectWriter(Writer):
             self.names.append(name)
         return self.names.index(name)
 
-    def _attributes(self, state: dict[str, Any]) -> Any:
+    def _attributes(self, cls: type, state: dict[str, Any]) -> Any:
+        try:
+            _require_no_method_replaced(cls, state)
+        except ValueError as error:
+            raise TypeError(f"cannot save {self.where}: {error}.") from None
         return {"dict": {name: self.inside(f".{name}", item) for name, item in state.items()}}
 
     def _state(self, value: Any) -> dict[str, Any]:
@@ -107,26 +117,30 @@ class ObjectWriter(Writer):
                 is_plain = made.__name__ == "__newobj__" and arguments == (cls,) and not any(items)
                 state = ({} if state is None else state) if is_plain else None
         if not isinstance(state, dict):
-            raise TypeError(f"cannot save {self.where}, a {cls.__name__}: it is not made of plain attributes.")
+            raise TypeError(
+                f"cannot save {self.where}, a {cls.__name__}: it is not made of plain attributes. Pass what it stands "
+                "for as numbers, text or arrays."
+            )
         try:
             check(value)
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise TypeError(f"cannot save {self.where}, a {cls.__name__}: {error}.") from None
         state = {name: item for name, item in state.items() if name != _CALLBACKS}
-        if _has_of_machine(cls):
-            state |= dict.fromkeys(state.keys() & set(_OF_MACHINE))
+        state |= dict.fromkeys(state.keys() & _of_machine(cls))
         if cls.__module__ == "sklearn.utils._metadata_requests" and not isinstance(state["owner"], str):
             state["owner"] = type(state["owner"]).__name__  # the estimator that it is in, for error messages
         return state
 
     def _module(self, module: nn.Module) -> dict[str, Any]:
-        if any(slot for name, slot in vars(module).items() if name.endswith("_hooks") and name in _OF_MODULES):
+        if isinstance(module, nn.modules.lazy.LazyModuleMixin):
+            raise TypeError(f"cannot save {self.where}, a {type(module).__name__}: its sizes are not there yet.")
+        if any(slot for name, slot in vars(module).items() if name.endswith("_hooks") and name in OF_MODULES):
             raise TypeError(f"cannot save {self.where}, a {type(module).__name__} with hooks; remove them.")
-        derived = _OF_MODULES | (_OF_RECURRENT if isinstance(module, nn.RNNBase) else set())
+        derived = OF_MODULES | (_OF_RECURRENT if isinstance(module, nn.RNNBase) else set())
         return {
             "training": module.training,
             "parameters": {
-                name: [self.inside(f".{name}", p), p is not None and p.requires_grad]
+                name: [None if p is None else self.tensor(p), p is not None and p.requires_grad]
                 for name, p in module._parameters.items()
             },
             "buffers": {
@@ -134,12 +148,24 @@ class ObjectWriter(Writer):
                 for name, b in module._buffers.items()
             },
             "modules": {name: self.inside(f".{name}", part) for name, part in module._modules.items()},
-            "attributes": self._attributes({k: v for k, v in vars(module).items() if k not in derived}),
+            "attributes": self._attributes(type(module), {k: v for k, v in vars(module).items() if k not in derived}),
         }
 
 
-def _has_of_machine(cls: type) -> bool:
-    return any(base.__module__.startswith(_HOMES) for base in cls.__mro__)
+def _of_machine(cls: type) -> set[str]:
+    """Which attributes of a class stay on the machine."""
+    bases = [base for base in cls.__mro__ if base.__module__.startswith(_HOMES)]
+    has_memory = any("memory" in inspect.signature(base).parameters for base in bases)
+    return ({*_OF_MACHINE, "memory"} if has_memory else set(_OF_MACHINE)) if bases else set()
+
+
+def _require_no_method_replaced(cls: type, state: dict[str, Any]) -> None:
+    """Attributes may stand for what a user's class defines, but not for methods of ours and of libraries."""
+    parameters = getattr(cls, "__dataclass_fields__", {})  # whose defaults may be functions
+    known = [base for base in cls.__mro__ if base.__module__.split(".")[0] in CLOSED]
+    for name in state.keys() - parameters.keys():
+        if name.startswith("__") or any(callable(getattr(base, name, None)) for base in known):
+            raise ValueError(f"a {cls.__name__} has its {name} replaced")
 
 
 class ObjectReader(Reader):
@@ -157,7 +183,6 @@ class ObjectReader(Reader):
         super().__init__(arrays)
         self._named = named
         self._objects: dict[int, Any] = {}
-        self._parameters: dict[int, nn.Parameter] = {}
         self._built: Counter[str] = Counter()
 
     def _read_name(self, position: int) -> Any:
@@ -180,13 +205,13 @@ class ObjectReader(Reader):
         _count(self._built, "networks", MAX_NETWORKS)
         made = self._new(position, BaseEstimator)
         made._restore_state(self._attributes(type(made), state), self.read(network))
+        _count(self._built, "torch modules", MAX_MODULES, _n_parts(made))
         return self._known(number, made)
 
     def _read_object(self, position: int, state: Any, number: int) -> Any:
         made = self._new(position, object)
         attributes = self._attributes(type(made), state)
-        of_machine = [*_OF_MACHINE, _CALLBACKS] if _has_of_machine(type(made)) else [_CALLBACKS]
-        if any(attributes.get(name) is not None for name in of_machine):
+        if any(attributes.get(name) is not None for name in {_CALLBACKS, *_of_machine(type(made))}):
             raise ValueError("a scikit-learn estimator has memory=, threads or callbacks of another machine")
         if hasattr(made, "__setstate__"):
             made.__setstate__(attributes)
@@ -200,13 +225,13 @@ class ObjectReader(Reader):
         made: nn.Module = self._new(position, nn.Module)
         nn.Module.__init__(made)
         for name, (parameter, learns) in state["parameters"].items():
-            made.register_parameter(name, None if parameter is None else self._parameter(parameter, learns))
+            made.register_parameter(name, None if parameter is None else self._read_parameter(parameter, learns))
         for name, (buffer, is_saved) in state["buffers"].items():
             made.register_buffer(name, self.read(buffer), persistent=bool(is_saved))
         for name, part in state["modules"].items():
             made.register_module(name, self.read(part))
         attributes = self._attributes(type(made), state["attributes"])
-        if attributes.keys() & _OF_MODULES:
+        if attributes.keys() & OF_MODULES:
             raise ValueError(f"a {type(made).__name__} has attributes that are torch's own")
         vars(made).update(attributes)
         made.training = bool(state["training"])
@@ -215,12 +240,6 @@ class ObjectReader(Reader):
             made._init_flat_weights()
         self._known(number, made)
         return made
-
-    def _parameter(self, written: dict[str, Any], learns: bool) -> nn.Parameter:
-        position = written["tensor"]
-        if position not in self._parameters:
-            self._parameters[position] = nn.Parameter(self.read(written), requires_grad=bool(learns))
-        return self._parameters[position]
 
     def _known(self, number: int, made: Any) -> Any:
         """Keep an object that is whole, for the places where it stands again."""
@@ -239,17 +258,18 @@ class ObjectReader(Reader):
     def _attributes(self, cls: type, state: Any) -> dict[str, Any]:
         """The attributes of an object; none of them may stand in the place of a method."""
         attributes: dict[str, Any] = self.read(state)
-        parameters = getattr(cls, "__dataclass_fields__", {})  # whose defaults may be functions
-        for name in attributes.keys() - parameters.keys():
-            if name.startswith("__") or callable(getattr(cls, name, None)):
-                raise ValueError(f"a {cls.__name__} has its {name} replaced")
+        _require_no_method_replaced(cls, attributes)
         return attributes
 
 
-def _count(built: Counter[str], kind: str, most: int) -> None:
-    built[kind] += 1
+def _count(built: Counter[str], kind: str, most: int, n: int = 1) -> None:
+    built[kind] += n
     if built[kind] > most:
         raise TypeError(f"more than {most} {kind} are more than a file may hold.")
+
+
+def _n_parts(encoder: Any) -> int:
+    return sum(1 for _ in encoder.net_.module_.modules()) if hasattr(encoder, "net_") else 0
 
 
 def _require_fitting_weights(module: nn.RNNBase) -> None:

@@ -26,6 +26,8 @@ MAX_DEPTH = 100
 
 # A longer number has nothing to count, and takes Python long to read.
 MAX_BITS = 4096
+# A member of the zip takes more than that beside the numbers.
+SMALL_BYTES = 256
 # Python looks through all keys of one hash; of different ones that few collide by chance.
 MAX_SAME_HASH = 50
 
@@ -84,11 +86,15 @@ class Writer:
             if all(type(key) is str for key in value):
                 return {"dict": {key: self.inside(f"[{key!r}]", item) for key, item in value.items()}}
             pairs = value.items()
+            self._require_readable(value)
             return {"pairs": [[self.inside(".keys()", k), self.inside(f"[{k!r}]", item)] for k, item in pairs]}
         if type(value) is OrderedDict:
             return {"ordered": self.write(dict(value))}
         if isinstance(value, torch.Tensor) and type(value) in (torch.Tensor, torch.nn.Parameter):
-            return {"tensor": self._position(value), "dtype": str(value.dtype).removeprefix("torch.")}
+            written = self.tensor(value)
+            if type(value) is torch.nn.Parameter:
+                return {"parameter": written, "learns": value.requires_grad}
+            return written | ({"learns": True} if value.requires_grad else {})
         if isinstance(value, np.generic):
             if isinstance(value, np.str_):
                 return {"str_": str(value)}
@@ -99,28 +105,32 @@ class Writer:
                 raise TypeError(f"cannot store {self.where}, an array with columns of Python objects.")
             if value.dtype == object:
                 return {"objects": [self.inside(".flat", item) for item in value.flat], "shape": list(value.shape)}
+            if value.nbytes <= SMALL_BYTES and value.dtype.names is None and value.dtype.itemsize:
+                order = "F" if value.flags.f_contiguous and not value.flags.c_contiguous else "C"
+                digits = value.tobytes(order).hex()
+                return {"small": value.dtype.str, "shape": list(value.shape), "order": order, "bytes": digits}
             return {"array": self._position(value)}
-        if isinstance(value, np.ma.MaskedArray):
-            return {"masked": [self.write(value.data), self.write(np.ma.getmaskarray(value))]}
+        if type(value) is np.ma.MaskedArray:
+            return {"masked": [self.write(part) for part in (value.data, np.ma.getmaskarray(value), value.fill_value)]}
         if type(value).__name__ in _SPARSE and type(value) is _SPARSE[type(value).__name__]:
             parts = [self.write(getattr(value, part)) for part in _PARTS]
             return {"sparse": type(value).__name__, "shape": list(value.shape), "parts": parts}
         if type(value) in (set, frozenset):
+            self._require_readable(value)
             items = [self.inside("{...}", item) for item in sorted(value, key=repr)]
             return {"set": items, "frozen": type(value) is frozenset}
         if type(value) is bytes:
             return {"bytes": value.hex()}
-        if type(value) is slice:
-            return {"slice": [self.write(part) for part in (value.start, value.stop, value.step)]}
+        if type(value) is complex:
+            return {"complex": [self.write(value.real), self.write(value.imag)]}
+        if type(value) in (slice, range):
+            return {type(value).__name__: [self.write(part) for part in (value.start, value.stop, value.step)]}
         if isinstance(value, np.dtype) and not value.hasobject and value.names is None:
             return {"dtype": value.str}
         if isinstance(value, torch.dtype):
             return {"torch": str(value).removeprefix("torch.")}
         if isinstance(value, Path):
             return {"path": str(value)}
-        if type(value) is np.random.RandomState:
-            kind, key, position, has_gauss, gauss = value.get_state(legacy=True)
-            return {"RandomState": [kind, self.write(key), position, has_gauss, gauss]}
         return self.write_other(value)
 
     def write_other(self, value: Any) -> Any:
@@ -129,6 +139,17 @@ class Writer:
             f"cannot store {self.where}, a {type(value).__name__}: expected arrays, tensors, numbers, strings or "
             "containers of them."
         )
+
+    def tensor(self, value: torch.Tensor) -> dict[str, Any]:
+        """A tensor's numbers, as they lie in memory, and its type."""
+        dtype = str(value.dtype).removeprefix("torch.")
+        if value.layout != torch.strided or value.is_meta or dtype not in _TORCH_DTYPES:
+            raise TypeError(f"cannot store {self.where}, a tensor that is not a plain dense one.")
+        # axes from the slowest to the fastest: weights of convolutions have their channels last
+        order = sorted(range(value.ndim), key=lambda axis: value.stride(axis), reverse=True)
+        if value.is_contiguous() or not value.permute(order).is_contiguous():
+            return {"tensor": self._position(value), "dtype": dtype}
+        return {"tensor": self._position(value, order), "dtype": dtype, "order": order}
 
     @property
     def where(self) -> str:
@@ -144,14 +165,18 @@ class Writer:
         self._path.pop()
         return written
 
-    def _position(self, value: Any) -> int:
+    def _require_readable(self, keys: Iterable[Any]) -> None:
+        try:
+            _require_spread(keys)
+        except ValueError as error:
+            raise TypeError(f"cannot store {self.where}: {error}.") from None
+
+    def _position(self, value: Any, order: list[int] | None = None) -> int:
         if id(value) not in self._known:
             array = value
             if isinstance(value, torch.Tensor):
-                dtype = str(value.dtype).removeprefix("torch.")
-                if value.layout != torch.strided or value.is_meta or dtype not in _TORCH_DTYPES:
-                    raise TypeError(f"cannot store {self.where}, a tensor that is not a plain dense one.")
-                array = _as_numpy(value.detach().cpu().resolve_conj().resolve_neg())
+                plain = value.detach().cpu().resolve_conj().resolve_neg()
+                array = _as_numpy(plain if order is None else plain.permute(order))
             elif not value.dtype.itemsize or len(header := str(value.dtype)) > 5000 or not header.isascii():
                 raise TypeError(f"cannot store {self.where}, an array of a type that NumPy's files do not hold.")
             self._known[id(value)] = len(self.arrays), value
@@ -180,6 +205,7 @@ class Reader:
     def __init__(self, arrays: list[np.ndarray]):
         self.arrays = arrays
         self._depth = 0
+        self._parameters: dict[int, torch.nn.Parameter] = {}
         self._kinds: dict[str, Callable[..., Any]] = {
             name.removeprefix("_read_"): getattr(self, name) for name in dir(self) if name.startswith("_read_")
         }
@@ -227,9 +253,20 @@ class Reader:
     def _read_ordered(self, items: Any) -> OrderedDict[Any, Any]:
         return OrderedDict(self.read(items))
 
-    def _read_tensor(self, position: int, dtype: str) -> torch.Tensor:
+    def _read_tensor(
+        self, position: int, dtype: str, order: list[int] | None = None, learns: bool = False
+    ) -> torch.Tensor:
         tensor = torch.from_numpy(pick(self.arrays, position))
-        return tensor if tensor.dtype == _TORCH_DTYPES[dtype] else tensor.view(_TORCH_DTYPES[dtype])
+        tensor = tensor if tensor.dtype == _TORCH_DTYPES[dtype] else tensor.view(_TORCH_DTYPES[dtype])
+        if order is not None:
+            tensor = tensor.permute(np.argsort(order).tolist())
+        return tensor.requires_grad_() if learns else tensor
+
+    def _read_parameter(self, written: dict[str, Any], learns: bool) -> torch.nn.Parameter:
+        position = written["tensor"]
+        if position not in self._parameters:
+            self._parameters[position] = torch.nn.Parameter(self.read(written), bool(learns))
+        return self._parameters[position]
 
     def _read_str_(self, text: str) -> np.str_:
         return np.str_(text)
@@ -241,6 +278,13 @@ class Reader:
         array: np.ndarray = pick(self.arrays, position)
         return array
 
+    def _read_small(self, dtype: str, shape: list[int], order: str, bytes: str) -> np.ndarray:
+        flat = np.frombuffer(_from_hex(bytes), _plain_dtype(dtype))
+        if len(shape) > 64 or math.prod(shape) != len(flat) or min(shape, default=0) < 0:
+            raise ValueError(f"an array of shape {shape[:9]} has {len(flat)} values")
+        array: np.ndarray = np.array(flat.reshape(shape, order="F" if order == "F" else "C"))  # (n_values,) -> shape
+        return array
+
     def _read_objects(self, items: list[Any], shape: list[int]) -> np.ndarray:
         if math.prod(shape) != len(items):
             raise ValueError(f"an array of shape {shape} has {len(items)} items")
@@ -250,8 +294,8 @@ class Reader:
         return array.reshape(shape)  # (n_items,) -> shape
 
     def _read_masked(self, parts: list[Any]) -> np.ma.MaskedArray:
-        data, mask = self.read(parts)
-        return np.ma.MaskedArray(data, mask)
+        data, mask, fill_value = self.read(parts)
+        return np.ma.MaskedArray(data, mask, fill_value=fill_value)
 
     def _read_sparse(self, form: str, shape: list[int], parts: list[Any]) -> Any:
         data, indices, indptr = self.read(parts)
@@ -273,6 +317,12 @@ class Reader:
     def _read_slice(self, parts: list[Any]) -> slice:
         return slice(*self.read(parts))
 
+    def _read_range(self, parts: list[Any]) -> range:
+        return range(*self.read(parts))
+
+    def _read_complex(self, parts: list[Any]) -> complex:
+        return complex(*self.read(parts))
+
     def _read_dtype(self, name: str) -> np.dtype:
         return _plain_dtype(name)
 
@@ -281,14 +331,6 @@ class Reader:
 
     def _read_path(self, path: str) -> Path:
         return Path(path)
-
-    def _read_RandomState(self, state: list[Any]) -> np.random.RandomState:
-        kind, key, position, has_gauss, gauss = self.read(state)
-        if not 0 <= position <= 624:  # NumPy reads there without looking
-            raise ValueError(f"a RandomState stands at {position} of 624")
-        made = np.random.RandomState()
-        made.set_state((kind, key, position, has_gauss, gauss))
-        return made
 
 
 def pick(items: Sequence[Any], position: Any) -> Any:

@@ -11,6 +11,7 @@ import json
 import marshal
 import os
 import pickle
+import re
 import signal
 import struct
 import sys
@@ -21,6 +22,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import joblib
 import numpy as np
@@ -28,13 +30,16 @@ import torch
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, MultiLabelBinarizer, StandardScaler
+from sklearn.tree import DecisionTreeRegressor
 from torch import nn
 
 import skrep
 from skrep import AutoEncoderTransformer, RandomEncoder, SimCLRTransformer
 from skrep.backbones import ConvNet
 from skrep.persistence import read_state
+from skrep.persistence.container import MAX_JSON_CONTAINERS
+from skrep.persistence.objects import MAX_MODULES, MAX_NETWORKS
 
 MEMORY = 2 * 2**30
 SECONDS = 20  # after which a load is stopped from outside
@@ -57,7 +62,8 @@ class Draft:
     """A file of ``skrep.save`` in parts that can be changed: names, the content as JSON, arrays as .npy bytes."""
 
     def __init__(self, estimator: Any):
-        with tempfile.TemporaryDirectory() as folder:
+        # small arrays as members, too
+        with tempfile.TemporaryDirectory() as folder, mock.patch("skrep.persistence.values.SMALL_BYTES", -1):
             skrep.save(estimator, Path(folder, "file"))
             with zipfile.ZipFile(Path(folder, "file")) as archive:
                 content = json.loads(archive.read("state.json"))
@@ -105,8 +111,9 @@ class Draft:
         for kind in ("name", "object", "encoder", "module"):
             for node in self.nodes(kind):
                 if isinstance(node[kind], str):  # written out for the reader of this module
-                    self.names.append(node[kind])
-                    node[kind] = len(self.names) - 1
+                    if node[kind] not in self.names:
+                        self.names.append(node[kind])
+                    node[kind] = self.names.index(node[kind])
         text = json.dumps({"names": self.names, "estimator": self.root}).encode()
         members = {f"arrays/{i}.npy": data for i, data in enumerate(self.arrays)}
         members["state.json"] = text if self.text is None else self.text
@@ -124,7 +131,9 @@ class Draft:
 def _pickled(kind: str) -> bytes:
     rng = np.random.default_rng(0)
     if kind == "value":
-        estimator: Any = FunctionTransformer(np.log1p, kw_args={"value": "HERE", "array": rng.normal(size=(2, 3))})
+        estimator: Any = FunctionTransformer(np.log1p, kw_args={"value": "HERE", "array": rng.normal(size=(20, 3))})
+    elif kind == "numbers":
+        estimator = FunctionTransformer(kw_args={"random_state": np.random.RandomState(0)})
     elif kind == "tensor":
         estimator = AutoEncoderTransformer(net_params={"value": "HERE", "tensor": torch.ones(3)})
     elif kind == "table":
@@ -142,12 +151,21 @@ def _pickled(kind: str) -> bytes:
     elif kind == "pipeline":
         network = AutoEncoderTransformer(2, hidden=(8,), max_epochs=1, random_state=0)
         estimator = make_pipeline(StandardScaler(), network, LogisticRegression()).fit(TABLE, np.arange(24) % 2)
+    elif kind == "labels":
+        estimator = MultiLabelBinarizer().fit([{1, 2}, {3}])
+    elif kind == "deep":
+        estimator = AutoEncoderTransformer(2, hidden=(8,) * 190, max_epochs=1, random_state=0).fit(TABLE)
+    elif kind == "tree":
+        estimator = DecisionTreeRegressor(random_state=0).fit(rng.normal(size=(10_000, 2)), rng.normal(size=10_000))
     elif kind == "columns":
         estimator = ColumnTransformer([("first", FunctionTransformer(np.exp), [0]), ("rest", "passthrough", [1])])
     return pickle.dumps(Draft(estimator))
 
 
-KINDS = ["value", "tensor", "table", "images", "random", "backbone", "fitted backbone", "pipeline", "columns"]
+KINDS = [
+    "value", "numbers", "tensor", "table", "deep", "images", "random", "backbone", "fitted backbone", "pipeline",
+    "columns", "labels", "tree",
+]  # fmt: skip
 
 
 def draft(kind: str) -> Draft:
@@ -371,6 +389,13 @@ changed(HOSTILE, "a Pipeline's memory", "pipeline", _set("object", memory="folde
 _agglomeration = _object("sklearn.cluster.FeatureAgglomeration", memory="folder of pickles")
 holding(HOSTILE, "a cluster's memory", _agglomeration)
 
+
+def _use(made: Draft, attribute: str, array: np.ndarray) -> None:
+    made.state("object")[attribute] = {"array": len(made.arrays)}
+    made.arrays.append(npy(array))
+
+
+changed(HOSTILE, "labels that are there twice", "labels", lambda d: _use(d, "classes_", np.full(10**6, 3)))
 changed(HOSTILE, "a function as an object", "value", lambda d: d.root.update(object="torch.nn.functional.relu"))
 changed(HOSTILE, "a ufunc as an object", "value", lambda d: d.root.update(object="numpy.log"))
 changed(HOSTILE, "a number's class as an object", "value", lambda d: d.root.update(object="numpy.float64"))
@@ -430,7 +455,7 @@ changed(
     "table",
     lambda d: d.weights["decoder.2.bias"].update(d.weights["decoder.0.bias"]),
 )
-changed(HOSTILE, "a weight of another type", "table", lambda d: d.arrays.__setitem__(2, npy(np.ones((8, 4)))))
+changed(HOSTILE, "a weight of another type", "table", lambda d: d.weights["decoder.2.bias"].update(dtype="int32"))
 changed(HOSTILE, "a weight that is None", "table", lambda d: d.weights.update({"decoder.2.bias": None}))
 changed(HOSTILE, "a weight that is no tensor", "table", lambda d: d.weights.update({"decoder.2.bias": {"array": 9}}))
 changed(HOSTILE, "weights in a list", "table", lambda d: d.network.update(weights=[]))
@@ -498,27 +523,46 @@ for _name, _args in {
     holding(HOSTILE, f"sparse with {_name}", *_sparse(*_args))
 holding(HOSTILE, "sparse of another form", {"sparse": "__class__", "shape": [1, 1], "parts": []})
 holding(HOSTILE, "sparse of numbers", {"sparse": "csr_matrix", "shape": [2, 2], "parts": [1, 2, 3]})
-_KEY = np.arange(624, dtype=np.uint32)
-for _name, _state in {
-    "position of 625": ["MT19937", {"array": 1}, 625, 0, 0.0],
-    "position before the first": ["MT19937", {"array": 1}, -1, 0, 0.0],
-    "huge position": ["MT19937", {"array": 1}, 10**30, 0, 0.0],
-    "short key": ["MT19937", {"array": 0}, 5, 0, 0.0],
-    "key that is none": ["MT19937", 5, 5, 0, 0.0],
-    "other algorithm": ["PCG64", {"array": 1}, 5, 0, 0.0],
-    "string for a number": ["MT19937", {"array": 1}, 5, 0, "x"],
-}.items():
-    holding(HOSTILE, f"RandomState with {_name}", {"RandomState": _state}, _KEY)
+_SOME = np.arange(99, dtype=np.int32)
+for _table, _name, _state in [
+    (HOSTILE, "position of 625", {"position": 625}),
+    (HOSTILE, "position before the first", {"position": -1}),
+    (HOSTILE, "huge position", {"position": 10**30}),
+    (HOSTILE, "text for a position", {"position": "5"}),
+    (HOSTILE, "short key", {"key": [1] * 623}),
+    (HOSTILE, "key that is none", {"key": 5}),
+    (HOSTILE, "text for a number", {"gauss": "x"}),
+    (HOSTILE, "another part", {"more": 1}),
+    (ODD, "position between two", {"position": 1.5}),
+]:
+
+    def _change(made: Draft, state: dict[str, Any] = _state) -> None:
+        parts = made.nodes("compiled")[0]["parts"]["dict"]
+        assert parts.keys() >= state.keys() - {"more"}
+        parts.update(state)
+
+    changed(_table, f"RandomState with {_name}", "numbers", _change)
 for _name, _node in {
     "set of lists": {"set": [[1]], "frozen": False},
     "keys that are lists": {"pairs": [[[1], 2]]},
     "three in a pair": {"pairs": [[1, 2, 3]]},
-    "mask of another size": {"masked": [{"array": 0}, [True, False]]},
-    "one of a masked pair": {"masked": [[1]]},
+    "mask of another size": {"masked": [{"array": 0}, [True, False], None]},
+    "one part of a masked array": {"masked": [[1]]},
     "objects of another number": {"objects": [1, 2], "shape": [3]},
     "objects of a negative shape": {"objects": [1], "shape": [-1, -1]},
     "objects of a fractional shape": {"objects": [1], "shape": [1.0]},
     "objects of a shape of lists": {"objects": [], "shape": [[], 3]},
+    "small array of a shape of lists": {"small": "<f8", "shape": [[], 3], "order": "C", "bytes": ""},
+    "small array of another shape": {"small": "<f8", "shape": [2], "order": "C", "bytes": "00" * 8},
+    "small array of a negative shape": {"small": "<f8", "shape": [-1, -1], "order": "C", "bytes": "00" * 8},
+    "small array of objects": {"small": "|O", "shape": [1], "order": "C", "bytes": "00" * 8},
+    "small array of odd bytes": {"small": "<f8", "shape": [1], "order": "C", "bytes": "00" * 7},
+    "small array of no size": {"small": "|V0", "shape": [0], "order": "C", "bytes": ""},
+    "small array without an order": {"small": "<f8", "shape": [1], "bytes": "00" * 8},
+    "range of four": {"range": [1, 2, 3, 4]},
+    "range without a step": {"range": [1, 2, 0]},
+    "complex of three": {"complex": [1, 2, 3]},
+    "complex of text": {"complex": ["1", "2"]},
     "objects of 100 axes": {"objects": [1], "shape": [1] * 100},
     "objects of no shape": {"objects": [1]},
     "scalar that is no character": {"scalar": "<U1", "bytes": "ffffffff"},
@@ -553,13 +597,15 @@ for _name, _node in {
 }.items():
     holding(HOSTILE, f"{_name}", _node)
 for _name, _node in {
-    "mask of text": {"masked": [[1, 2], ["a", "b"]]},
+    "mask of text": {"masked": [[1, 2], ["a", "b"], 0]},
+    "fill value of another kind": {"masked": [[1], [True], [1, 2]]},
+    "small array with text of no characters": {"small": "<U1", "shape": [1], "order": "C", "bytes": "ff" * 4},
+    "tensor in an order of text": {"tensor": 1, "dtype": "int32", "order": "F"},
     "text that is a number": {"str_": {"tuple": []}},
-    "position between two": {"RandomState": ["MT19937", {"array": 1}, 1.5, 0, 0.0]},
     "integer of 5000 digits": {"int": "f" * 5000},
     "objects of a huge shape": {"objects": [], "shape": [0, 10**9, 10**9]},
 }.items():
-    holding(ODD, f"{_name}", _node, _KEY)
+    holding(ODD, f"{_name}", _node, _SOME)
 for _name, _node, _array in [
     ("tensor of text", {"tensor": 1, "dtype": "float32"}, np.array(["a", "b"])),
     ("tensor in the other byte order", {"tensor": 1, "dtype": "float64"}, np.arange(4, dtype=">f8")),
@@ -568,6 +614,10 @@ for _name, _node, _array in [
     ("tensor that is quantized", {"tensor": 1, "dtype": "quint8"}, np.arange(4, dtype=np.uint8)),
     ("tensor of a type of other size", {"tensor": 1, "dtype": "complex128"}, np.arange(3, dtype=np.uint8)),
     ("tensor of no type", {"tensor": 1}, _FOUR),
+    ("tensor in an order of other axes", {"tensor": 1, "dtype": "float64", "order": [0, 1]}, _FOUR),
+    ("tensor of integers that learns", {"tensor": 1, "dtype": "int64", "learns": True}, np.arange(3)),
+    ("parameter of nothing", {"parameter": {"array": 1}, "learns": True}, _FOUR),
+    ("parameter of a parameter", {"parameter": {"parameter": {}}, "learns": True}, _FOUR),
     ("tensor of a type in a list", {"tensor": 1, "dtype": ["float64"]}, _FOUR),
 ]:
     holding(HOSTILE, _name, _node, _array, kind="tensor")
@@ -1034,10 +1084,17 @@ holding(
 )
 holding(BOMBS, "type of 500,000 columns", {"dtype": "i4," * 500_000})
 holding(BOMBS, "objects of a shape that is text", {"objects": [], "shape": ["x", 10**9, 10]})
+holding(BOMBS, "small array of a shape that is text",
+        {"small": "<f8", "shape": ["x", 10**9, 10], "order": "C", "bytes": ""})  # fmt: skip
+holding(BOMBS, "range of 10^18", {"range": [0, 10**18, 1], "x": 1})
 holding(BOMBS, "objects of a shape that is a list", {"objects": [], "shape": [[0], 10**8, 10]})
 holding(BOMBS, "sparse of a huge shape", *_sparse("csr_matrix", [10**12, 10**12], [0, 1], [0, 1, 2]))
 holding(BOMBS, "integer of 10^8 digits", lambda: {"int": "f" * 10**8})
 holding(BOMBS, "float of 5 * 10^7 digits", lambda: {"float": "1" * 5 * 10**7 + "x"})
+
+
+def _split(parts: tuple[Any, ...]) -> tuple[Any, list[np.ndarray]]:
+    return parts[0], list(parts[1:])
 
 
 def _deep(opened: bytes, closed: bytes, depth: int) -> Callable[[bytes], bytes]:
@@ -1056,14 +1113,42 @@ def _wide(item: bytes, n: int) -> Callable[[bytes], bytes]:
     return lambda text: text.replace(b'"HERE"', b"[" + (item + b",") * n + b'{"unknown":1}]')
 
 
-for _name, _item, _n in [
-    ("lists", b"[]", 1_990_000), ("tuples", b'{"tuple":[]}', 990_000), ("numbers", b"1", 7_900_000),
-    ("long numbers", b'{"int":"0x1"}', 1_900_000), ("arrays", b'{"array":0}', 1_900_000),
-    ("names", b'{"name":0}', 1_900_000), ("sets", b'{"set":[],"frozen":true}', 990_000), ("texts", b'""', 7_900_000),
-    ("RandomStates", b'{"RandomState":["MT19937",{"array":0},1,0,0.0]}', 900_000),
-    ("types", b'{"dtype":"<f8"}', 1_900_000),
+_json("1,990,000 lists", _wide(b"[]", 1_990_000), BOMBS)
+_json("7,900,000 numbers", _wide(b"1", 7_900_000), BOMBS)
+_json("7,900,000 texts", _wide(b'""', 7_900_000), BOMBS)
+
+
+def _full(name: str, node: Any, *arrays: np.ndarray, kind: str = "value") -> None:
+    """Add the case of a list of as many equal nodes as a file may hold; arrays that they refer to begin at 1."""
+
+    def change(made: Draft) -> None:
+        made.arrays += [npy(array) for array in arrays]
+        text = json.dumps(node)
+        fit = (MAX_JSON_CONTAINERS - 50) // (text.count("{") + text.count("["))
+        made.text = _wide(text.encode(), fit)(made.members()["state.json"])
+
+    changed(BOMBS, f"as many as may be: {name}", kind, change)
+
+
+_MANY, _INDEX = np.ones(10**6), np.arange(10**6, dtype=np.int32)
+for _name, _node, _arrays in [
+    ("lists", [], []),
+    ("tuples", {"tuple": []}, []),
+    ("sets", {"set": [], "frozen": True}, []),
+    ("integers", {"int": "0x1"}, []),
+    ("names", {"name": 0}, []),
+    ("types", {"dtype": "<f8"}, []),
+    ("scalars", {"scalar": "<f8", "bytes": "00" * 8}, []),
+    ("arrays of objects", {"objects": [], "shape": [0]}, []),
+    ("small masked arrays", {"masked": [{"array": 1}, {"array": 1}, None]}, [np.ones(3)]),
+    ("masked arrays", {"masked": [{"array": 1}, {"array": 1}, None]}, [_MANY]),
+    ("small sparse matrices", *_split(_sparse("csr_matrix", [1, 3], [0, 2], [0, 2]))),
+    ("sparse matrices", {"sparse": "csr_matrix", "shape": [1, 10**6], "parts": [{"array": i} for i in (1, 2, 3)]},
+     [_MANY, _INDEX, np.array([0, 10**6])]),
+    ("estimators", {"object": 0, "state": {"dict": {}}, "number": 7}, []),
+    ("bunches", {"bunch": {"dict": {}}, "number": 7}, []),
 ]:  # fmt: skip
-    _json(f"{_n:,} {_name}", _wide(_item, _n), BOMBS)
+    _full(_name, _node, *_arrays)
 _json(
     "a dict of 4,000,000 keys",
     lambda t: t.replace(
@@ -1181,12 +1266,40 @@ def _of_many_layers(made: Draft) -> None:
 changed(BOMBS, "a backbone of 100,000 layers", "fitted backbone", _of_many_layers)
 
 
-@case(BOMBS, "3000 networks")
-def _(path: Path) -> None:
-    made = draft("table")
-    networks = [json.loads(json.dumps(made.root)) | {"number": 400 + i} for i in range(3000)]
-    made.root = _object("sklearn.preprocessing.FunctionTransformer", 399, kw_args=[*networks, {"unknown": 1}])
-    made.write(path)
+def _repeated(name: str, kind: str, find: Callable[[Draft], list[Any]], most: int = MAX_JSON_CONTAINERS) -> None:
+    """Add the case of a list of the nodes of a file, the last of them as often as may be."""
+
+    @case(BOMBS, name)
+    def _(path: Path) -> None:
+        made, of_function = draft(kind), dict.fromkeys(_OF_FUNCTION)
+        nodes = find(made)
+        made.root = _object("sklearn.preprocessing.FunctionTransformer", 399, **of_function | {"kw_args": nodes})
+        made.members()  # names become positions
+        first, last = json.dumps(nodes[:-1])[1:-1], json.dumps(nodes[-1])
+        fit = (MAX_JSON_CONTAINERS - 50 - len(re.findall(r"[\[{]", first))) // len(re.findall(r"[\[{]", last))
+        made.root["state"]["dict"]["kw_args"] = "HERE"
+        whole = _wide(last.encode(), min(fit, most))(made.members()["state.json"])
+        made.text = whole.replace(b'"kw_args": [', b'"kw_args": [' + (first.encode() + b"," if first else b""))
+        made.write(path)
+
+
+_repeated("3000 networks", "table", lambda d: [d.root], 3000)
+_repeated("as many as may be: networks", "table", lambda d: [d.root], MAX_NETWORKS - 1)
+_repeated("as many as may be: deep networks", "deep", lambda d: [d.root], MAX_NETWORKS - 1)
+_repeated("as many as may be: RandomStates", "numbers", lambda d: d.nodes("compiled"))
+_repeated("as many as may be: trees", "tree", lambda d: d.nodes("compiled"))
+
+
+def _of_one_backbone(made: Draft) -> list[Any]:
+    modules = {str(i): _module("torch.nn.Identity", 300 + i) for i in range(MAX_MODULES - 10)}
+    modules["0"] = made.state("encoder")["backbone"]["state"]["modules"]["0"]
+    first, rest = made.root, json.loads(json.dumps(made.root))
+    first["state"]["dict"]["backbone"] = _module("torch.nn.Sequential", 299, modules=modules)
+    rest["state"]["dict"]["backbone"] = {"same": 299}
+    return [first, rest]
+
+
+_repeated("as many as may be: networks of one large backbone", "fitted backbone", _of_one_backbone, MAX_NETWORKS - 2)
 
 
 # --- training runs: the same readers, without objects ---------------------------------------------------------------
@@ -1208,7 +1321,7 @@ _run("a run with an object", _object("sklearn.pipeline.Pipeline") | {"object": 0
 _run("a run with an encoder", {"encoder": 0, "state": {"dict": {}}, "network": None, "number": 0})
 _run("a run with a module", _module("torch.nn.Linear") | {"module": 0})
 _run("a run with an unknown kind", {"pickle": "gASVJQ=="})
-_run("a run with a mask of another size", {"masked": [[1, 2, 3], [True, False]]})
+_run("a run with a mask of another size", {"masked": [[1, 2, 3], [True, False], None]})
 _run("a run with 40,000 numbers of one hash", {"set": _colliding(40_000), "frozen": False})
 _run("a run of lists 450 deep", functools.reduce(lambda inside, _: [inside], range(450), 1))
 _run("a run with an impossible sparse matrix", {"sparse": "csr_matrix", "shape": [-1, -1], "parts": [[1], [1], [1]]})

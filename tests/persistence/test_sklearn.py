@@ -643,8 +643,9 @@ HOSTILE = [
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("name", "part", "attribute", "value"), HOSTILE)
-def test_hostile_states_are_refused(name, part, attribute, value, tmp_path):
+def test_hostile_states_are_refused(name, part, attribute, value, tmp_path, monkeypatch):
     estimator, X, y = CASES[name]
+    monkeypatch.setattr("skrep.persistence.values.SMALL_BYTES", -1)
     skrep.save(fitted(clone(estimator), X, y), tmp_path / "file")
     change(tmp_path / "file", part, attribute, value)
     with pytest.raises(ModelFileError):
@@ -687,8 +688,9 @@ def damaged(content, arrays, random):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="a crash is watched from another process")
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", list(CASES))
-def test_no_damage_brings_it_to_crash(name, tmp_path):
+def test_no_damage_brings_it_to_crash(name, tmp_path, monkeypatch):
     estimator, X, y = CASES[name]
+    monkeypatch.setattr("skrep.persistence.values.SMALL_BYTES", -1)
     skrep.save(fitted(clone(estimator), X, y), tmp_path / "file")
     content, arrays = read_container(tmp_path / "file", "estimator")
     random = np.random.default_rng(0)
