@@ -238,6 +238,20 @@ def _look_at_vocabulary(made: Any) -> None:
         require(_are_positions(words.values(), len(words)), f"its {name} has other columns than words")
 
 
+def _look_at_labels(made: Any) -> None:
+    _look_at_vocabulary(made)
+    classes = list(vars(made).get("classes_", ()))
+    require(len(set(classes)) == len(classes), "it has a label twice")
+
+
+def _look_at_powers(made: Any) -> None:
+    for name in ("interaction_only", "include_bias"):
+        require(type(getattr(made, name)) is bool, f"its {name} is neither True nor False")
+    if "n_output_features_" in vars(made):
+        degrees = (made._min_degree, made._max_degree)
+        require(all(isinstance(n, (int, np.integer)) and 0 <= n < 2**31 for n in degrees), "it has other degrees")
+
+
 def _look_at_hashing(made: Any) -> None:
     _look_at_vocabulary(made)
     n = made.n_features
@@ -301,7 +315,8 @@ _CHECKS: list[tuple[str, tuple[str, ...], Callable[[Any], None]]] = [
     ("sklearn.feature_extraction", ("FeatureHasher",), _look_at_hashing),
     ("sklearn.feature_extraction.text", ("CountVectorizer",), _look_at_vocabulary),
     ("sklearn.feature_extraction.text", ("HashingVectorizer",), _look_at_hashing),
-    ("sklearn.preprocessing", ("MultiLabelBinarizer",), _look_at_vocabulary),
+    ("sklearn.preprocessing", ("PolynomialFeatures",), _look_at_powers),
+    ("sklearn.preprocessing", ("MultiLabelBinarizer",), _look_at_labels),
     ("sklearn.preprocessing", ("OneHotEncoder",), _look_at_categories),
     ("sklearn.multiclass", ("OneVsRestClassifier",), _look_at_one_vs_rest),
     ("sklearn.ensemble", ("StackingClassifier", "StackingRegressor"), _look_at_methods),

@@ -26,7 +26,7 @@ import numpy as np
 from skrep._version import __version__
 from skrep.exceptions import ModelFileError
 
-__all__ = ["read_container", "refusing", "remove_abandoned", "replacing", "shown", "write_container"]
+__all__ = ["MAX_DIMENSIONS", "read_container", "refusing", "remove_abandoned", "replacing", "shown", "write_container"]
 
 FORMAT = 1
 
@@ -36,7 +36,7 @@ MAX_MEMBERS = 16_000
 MAX_DIRECTORY_BYTES = 128 * MAX_MEMBERS  # the zip's table of contents; an entry of ours has less than 80
 MAX_MANIFEST_BYTES = 128 * MAX_MEMBERS
 MAX_JSON_BYTES = 256 * 2**20
-MAX_JSON_CONTAINERS = 200_000
+MAX_JSON_CONTAINERS = 130_000
 MAX_JSON_VALUES = 2_000_000
 
 # What numpy's arrays hold at most.
@@ -96,7 +96,7 @@ def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
         If the file cannot be written; the old one is untouched.
     """
     target = Path(os.path.realpath(path))
-    if target.is_dir():
+    if target.is_dir() or os.fspath(path)[-1:] in ("/", os.sep):
         raise IsADirectoryError(f"{path} is a folder; name a file in it.")
     if target.is_symlink():  # what realpath cannot follow
         raise OSError(f"{path} is a link in a loop; name a file.")
@@ -123,12 +123,13 @@ def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
-    if os.name == "posix":  # the new name itself must reach the disk
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+    if os.name == "posix":  # the new name itself must reach the disk, where the folder may be opened
+        with contextlib.suppress(OSError):
+            folder = os.open(target.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
 
 
 def remove_abandoned(path: str | os.PathLike, seconds: float) -> None:
@@ -257,6 +258,8 @@ def _require_small_directory(file: BinaryIO) -> None:
     (directory,) = struct.unpack("<L", end[-10:-6])
     if len(end) == 98 and end[-42:-38] == b"PK\6\7" and end[:4] == b"PK\6\6":  # zip64, for files from 4 GiB on
         (in_zip64,) = struct.unpack("<Q", end[-58:-50])
+        if struct.unpack("<Q", end[-34:-26]) != (size - 98,):  # where newer Pythons look for the record
+            raise ValueError("its zip64 record is elsewhere")
         directory = in_zip64 if directory == 2**32 - 1 else max(directory, in_zip64)
     if directory > MAX_DIRECTORY_BYTES:
         raise ValueError(f"its table of contents has {directory} bytes; {MAX_DIRECTORY_BYTES} is the limit")

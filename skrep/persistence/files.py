@@ -98,8 +98,8 @@ def load(path: str | os.PathLike, trusted: Iterable[Any] = ()) -> Any:
 
     Notes
     -----
-    Nothing in a file is run, and no module is imported because a file says so. All of it is checked before any of it
-    is used.
+    Nothing in a file is run, and no module is imported but public ones of skrep, scikit-learn, SciPy and pandas. Names,
+    sizes and hashes are checked before anything is built.
     """
     if isinstance(trusted, (str, type)) or not isinstance(trusted, Iterable):
         raise TypeError(

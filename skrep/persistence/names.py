@@ -2,7 +2,7 @@
 
 A file holds names, never code, and a name is looked up here: in public modules of skrep, scikit-learn, torch and NumPy
 that are listed below, and there only among what is safe to rebuild from plain values. Anything else has to be handed
-over by the caller of :func:`skrep.load`. No module is imported because a file says so.
+over by the caller of :func:`skrep.load`. No module is imported but the ones that are listed.
 """
 
 import functools

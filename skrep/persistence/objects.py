@@ -6,6 +6,7 @@ say themselves what they are (``_saved_attributes``, ``_saved_network``) and bec
 
 import contextlib
 import inspect
+import re
 import types
 from collections import Counter
 from typing import Any
@@ -30,13 +31,17 @@ _OF_MACHINE = ("_kmeans_single", "_n_threads", "_stop_words_id")
 _HOMES = ("sklearn.cluster.", "sklearn.feature_extraction.", "sklearn.pipeline")
 _CALLBACKS = "_skl_callbacks"
 
+_VERSION = re.compile(r"[0-9A-Za-z.+-]{1,40}")
+
 # What every torch module has, hooks and a compiled form among them; and what recurrent ones derive from their weights.
 OF_MODULES = {*vars(nn.Module()), "_compiled_call_impl"}
 _OF_RECURRENT = {"_flat_weights", "_flat_weight_refs"}
 
 # It takes most of a second to build so many anew.
 MAX_NAMES = 1_000
-MAX_MODULES = 10_000
+MAX_OBJECTS = 18_000
+MAX_RANDOM_STATES = 1_000
+MAX_MODULES = 3_000
 MAX_NETWORKS = 500
 
 
@@ -72,9 +77,12 @@ class ObjectWriter(Writer):
         return written
 
     def _write_object(self, value: Any, number: int) -> Any:
+        _count(self._built, "objects", MAX_OBJECTS)
         if isinstance(value, Bunch):
             return {"bunch": self.write(dict(value)), "number": number}
         if (taken := take_apart(value)) is not None:
+            if taken[0] == "random state":
+                _count(self._built, "random states", MAX_RANDOM_STATES)
             return {"compiled": taken[0], "parts": self.write(taken[1]), "number": number}
         if type(value).__module__ == "builtins":
             raise TypeError(
@@ -199,6 +207,8 @@ class ObjectReader(Reader):
         return self._known(number, made)
 
     def _read_compiled(self, kind: str, parts: Any, number: int) -> Any:
+        if kind == "random state":
+            _count(self._built, "random states", MAX_RANDOM_STATES)
         return self._known(number, put_together(kind, self.read(parts)))
 
     def _read_encoder(self, position: int, state: Any, network: Any, number: int) -> Any:
@@ -213,6 +223,8 @@ class ObjectReader(Reader):
         attributes = self._attributes(type(made), state)
         if any(attributes.get(name) is not None for name in {_CALLBACKS, *_of_machine(type(made))}):
             raise ValueError("a scikit-learn estimator has memory=, threads or callbacks of another machine")
+        if not _VERSION.fullmatch(str(attributes.get("_sklearn_version", "1"))):  # it is shown to the user
+            raise ValueError("a scikit-learn estimator has no version")
         if hasattr(made, "__setstate__"):
             made.__setstate__(attributes)
         else:
@@ -243,6 +255,7 @@ class ObjectReader(Reader):
 
     def _known(self, number: int, made: Any) -> Any:
         """Keep an object that is whole, for the places where it stands again."""
+        _count(self._built, "objects", MAX_OBJECTS)
         self._objects[number] = made
         return made
 

@@ -17,7 +17,7 @@ import numpy as np
 import scipy.sparse
 import torch
 
-from skrep.persistence.container import read_container, refusing, write_container
+from skrep.persistence.container import MAX_DIMENSIONS, read_container, refusing, write_container
 
 __all__ = ["Reader", "Writer", "can_store", "pick", "read_state", "write_state"]
 
@@ -26,6 +26,9 @@ MAX_DEPTH = 100
 
 # A longer number has nothing to count, and takes Python long to read.
 MAX_BITS = 4096
+# How often arrays may be used, on average: some objects copy them.
+MAX_REUSE = 16
+REUSE_IN_ANY_CASE = 2**27
 # A member of the zip takes more than that beside the numbers.
 SMALL_BYTES = 256
 # Python looks through all keys of one hash; of different ones that few collide by chance.
@@ -204,6 +207,7 @@ class Reader:
 
     def __init__(self, arrays: list[np.ndarray]):
         self.arrays = arrays
+        self._bytes_left = MAX_REUSE * sum(array.nbytes for array in arrays) + REUSE_IN_ANY_CASE
         self._depth = 0
         self._parameters: dict[int, torch.nn.Parameter] = {}
         self._kinds: dict[str, Callable[..., Any]] = {
@@ -231,6 +235,13 @@ class Reader:
         yield
         self._depth -= 1
 
+    def _array(self, position: Any) -> np.ndarray:
+        array: np.ndarray = pick(self.arrays, position)
+        self._bytes_left -= array.nbytes
+        if self._bytes_left < 0:
+            raise ValueError("it uses its arrays again and again")
+        return array
+
     def _read_int(self, digits: str) -> int:
         if len(digits) > MAX_BITS // 4 + 3:
             raise ValueError("a number has too many digits")
@@ -256,7 +267,7 @@ class Reader:
     def _read_tensor(
         self, position: int, dtype: str, order: list[int] | None = None, learns: bool = False
     ) -> torch.Tensor:
-        tensor = torch.from_numpy(pick(self.arrays, position))
+        tensor = torch.from_numpy(self._array(position))
         tensor = tensor if tensor.dtype == _TORCH_DTYPES[dtype] else tensor.view(_TORCH_DTYPES[dtype])
         if order is not None:
             tensor = tensor.permute(np.argsort(order).tolist())
@@ -275,19 +286,16 @@ class Reader:
         return np.frombuffer(_from_hex(bytes), _plain_dtype(dtype), 1)[0]
 
     def _read_array(self, position: int) -> np.ndarray:
-        array: np.ndarray = pick(self.arrays, position)
-        return array
+        return self._array(position)
 
     def _read_small(self, dtype: str, shape: list[int], order: str, bytes: str) -> np.ndarray:
         flat = np.frombuffer(_from_hex(bytes), _plain_dtype(dtype))
-        if len(shape) > 64 or math.prod(shape) != len(flat) or min(shape, default=0) < 0:
-            raise ValueError(f"an array of shape {shape[:9]} has {len(flat)} values")
+        _require_shape(shape, len(flat))
         array: np.ndarray = np.array(flat.reshape(shape, order="F" if order == "F" else "C"))  # (n_values,) -> shape
         return array
 
     def _read_objects(self, items: list[Any], shape: list[int]) -> np.ndarray:
-        if math.prod(shape) != len(items):
-            raise ValueError(f"an array of shape {shape} has {len(items)} items")
+        _require_shape(shape, len(items))
         array = np.empty(len(items), dtype=object)
         for i, item in enumerate(items):
             array[i] = self.read(item)
@@ -338,6 +346,11 @@ def pick(items: Sequence[Any], position: Any) -> Any:
     if type(position) is not int or not 0 <= position < len(items):
         raise ValueError(f"it has nothing at {position!r}")
     return items[position]
+
+
+def _require_shape(shape: list[int], n_values: int) -> None:
+    if len(shape) > MAX_DIMENSIONS or any(type(n) is not int or n < 0 for n in shape) or math.prod(shape) != n_values:
+        raise ValueError(f"an array of {n_values} values has another shape")
 
 
 def _require_spread(keys: Iterable[Any]) -> None:

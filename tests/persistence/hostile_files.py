@@ -30,7 +30,7 @@ import torch
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, MultiLabelBinarizer, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, MultiLabelBinarizer, PolynomialFeatures, StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 from torch import nn
 
@@ -151,6 +151,8 @@ def _pickled(kind: str) -> bytes:
     elif kind == "pipeline":
         network = AutoEncoderTransformer(2, hidden=(8,), max_epochs=1, random_state=0)
         estimator = make_pipeline(StandardScaler(), network, LogisticRegression()).fit(TABLE, np.arange(24) % 2)
+    elif kind == "powers":
+        estimator = PolynomialFeatures().fit(TABLE)
     elif kind == "labels":
         estimator = MultiLabelBinarizer().fit([{1, 2}, {3}])
     elif kind == "deep":
@@ -164,7 +166,7 @@ def _pickled(kind: str) -> bytes:
 
 KINDS = [
     "value", "numbers", "tensor", "table", "deep", "images", "random", "backbone", "fitted backbone", "pipeline",
-    "columns", "labels", "tree",
+    "columns", "labels", "powers", "tree",
 ]  # fmt: skip
 
 
@@ -396,6 +398,7 @@ def _use(made: Draft, attribute: str, array: np.ndarray) -> None:
 
 
 changed(HOSTILE, "labels that are there twice", "labels", lambda d: _use(d, "classes_", np.full(10**6, 3)))
+changed(HOSTILE, "powers with a number for a truth", "powers", _set("object", interaction_only=3))
 changed(HOSTILE, "a function as an object", "value", lambda d: d.root.update(object="torch.nn.functional.relu"))
 changed(HOSTILE, "a ufunc as an object", "value", lambda d: d.root.update(object="numpy.log"))
 changed(HOSTILE, "a number's class as an object", "value", lambda d: d.root.update(object="numpy.float64"))

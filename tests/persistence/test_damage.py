@@ -223,7 +223,9 @@ skrep.save(skrep.PCAEncoder(2), {str(path)!r})
 @POSIX
 def test_what_killed_writers_left_is_removed_after_an_hour(small, tmp_path):
     path, other = tmp_path / "file", tmp_path / "other"
+    skrep.save(small, path)
     left, left_by_other = abandon(path), abandon(other)
+    np.testing.assert_array_equal(skrep.load(path).transform(ROWS), small.transform(ROWS))
     hour_ago = time.time() - 3600
     notes = [tmp_path / name for name in (".file.notes.tmp", "file.tmp", ".file.tmp", ".skrep-notes.tmp")]
     for note in notes:

@@ -90,6 +90,8 @@ def test_hostile_files_are_refused(name, loader, tmp_path):
     assert one_plain_error(answer), answer
     # or the case is of a format that is no more
     assert "does not know." not in answer["message"] or "'unknown'" in answer["message"] or name in UNKNOWN_KINDS
+    # a machine without a limit would have run full
+    assert ("llocate" not in answer["message"] and "MemoryError" not in answer["message"]) or "with a hole" in name
     assert answer["done"] == []
     assert loader.left_behind == []
 
