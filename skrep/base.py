@@ -123,7 +123,8 @@ class Encoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
             return None
         module = _uncompiled(self.net_.module_)
         weights = take_weights(module)
-        shape, width = self._row_shape, getattr(self._encoder(), "width", None)
+        shape, encoder = self._row_shape, self._encoder()
+        width = encoder.width if isinstance(encoder, InputEncoder) else None  # another's width may be anything
         frozen = [name for name, parameter in module.named_parameters() if not parameter.requires_grad]
         try:  # what load will do
             rebuilt = self._rebuilt(shape, width, len(weights))

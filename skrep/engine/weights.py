@@ -7,12 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from skrep.persistence import OF_MODULES, Writer, can_store
+from skrep.persistence import OF_MODULES, OF_RECURRENT, Writer, can_store
 
 __all__ = ["built_without_memory", "differences", "put_attributes", "put_weights", "take_weights"]
 
-# What torch keeps in modules itself; the last two in recurrent ones, made of their weights.
-_OF_TORCH = {*OF_MODULES, "_flat_weights", "_flat_weight_refs"}
+_OF_TORCH = OF_MODULES | OF_RECURRENT
 
 # Calls of torch functions that building and trying out a network may take. Those of this package take six a weight.
 CALLS_FOR_A_WEIGHT = 50
@@ -162,12 +161,17 @@ def _is_same(one: Any, other: Any) -> bool:
         return len(one) == len(other) and all(map(_is_same, one, other))
     if isinstance(one, dict):
         return one.keys() == other.keys() and all(_is_same(one[key], other[key]) for key in one)
-    if can_store(one) or can_store(other):
-        return can_store(one) and can_store(other) and _written(one) == _written(other)
+    plain = _written(one), _written(other)
+    if plain != (None, None):
+        return bool(plain[0] == plain[1])
     return one is other or (bool(getattr(one, "__dict__", None)) and _is_same(vars(one), vars(other)))
 
 
 def _written(value: Any) -> Any:
+    """The value as a file would have it, or None if it is not plain."""
     writer = Writer()
-    content = writer.write(value)
+    try:
+        content = writer.write(value)
+    except TypeError:
+        return None
     return content, [(array.dtype, array.shape, array.tobytes()) for array in writer.arrays]

@@ -26,7 +26,15 @@ import numpy as np
 from skrep._version import __version__
 from skrep.exceptions import ModelFileError
 
-__all__ = ["MAX_DIMENSIONS", "read_container", "refusing", "remove_abandoned", "replacing", "shown", "write_container"]
+__all__ = [
+    "read_container",
+    "refusing",
+    "remove_abandoned",
+    "replacing",
+    "require_shape",
+    "shown",
+    "write_container",
+]
 
 FORMAT = 1
 
@@ -325,11 +333,17 @@ def _as_array(data: np.ndarray) -> np.ndarray:
     shape, fortran, dtype = np.lib.format.read_array_header_1_0(reader)
     if dtype.hasobject or not dtype.itemsize:
         raise ValueError(f"an array has the type {dtype}, which is no plain number or text")
-    if len(shape) > MAX_DIMENSIONS or any(n < 0 for n in shape):
-        raise ValueError("an array has an impossible shape")
-    if math.prod(shape) * dtype.itemsize != len(data) - reader.at:
-        raise ValueError(f"an array of shape {shape} and type {dtype} has {len(data) - reader.at} bytes")
+    n_values, rest = divmod(len(data) - reader.at, dtype.itemsize)
+    if rest:
+        raise ValueError(f"an array of type {dtype} ends within a value")
+    require_shape(shape, n_values)
     return np.ndarray(shape, dtype, data, reader.at, order="F" if fortran else "C")
+
+
+def require_shape(shape: Sequence[Any], n_values: int) -> None:
+    """Raise a ValueError unless an array of that shape has that many values."""
+    if len(shape) > MAX_DIMENSIONS or any(type(n) is not int or n < 0 for n in shape) or math.prod(shape) != n_values:
+        raise ValueError(f"an array of {n_values} values has another shape")
 
 
 def _require_reasonable(text: bytes) -> None:

@@ -21,7 +21,7 @@ from skrep.persistence.compiled import put_together, take_apart
 from skrep.persistence.names import CLOSED, name_of
 from skrep.persistence.values import Reader, Writer, pick
 
-__all__ = ["MAX_NAMES", "OF_MODULES", "ObjectReader", "ObjectWriter"]
+__all__ = ["MAX_NAMES", "OF_MODULES", "OF_RECURRENT", "ObjectReader", "ObjectWriter"]
 
 _FUNCTIONS = (type, np.ufunc, types.FunctionType, types.BuiltinFunctionType, type(np.mean))
 
@@ -35,7 +35,7 @@ _VERSION = re.compile(r"[0-9A-Za-z.+-]{1,40}")
 
 # What every torch module has, hooks and a compiled form among them; and what recurrent ones derive from their weights.
 OF_MODULES = {*vars(nn.Module()), "_compiled_call_impl"}
-_OF_RECURRENT = {"_flat_weights", "_flat_weight_refs"}
+OF_RECURRENT = {"_flat_weights", "_flat_weight_refs"}
 
 # It takes most of a second to build so many anew.
 MAX_NAMES = 1_000
@@ -144,7 +144,7 @@ class ObjectWriter(Writer):
             raise TypeError(f"cannot save {self.where}, a {type(module).__name__}: its sizes are not there yet.")
         if any(slot for name, slot in vars(module).items() if name.endswith("_hooks") and name in OF_MODULES):
             raise TypeError(f"cannot save {self.where}, a {type(module).__name__} with hooks; remove them.")
-        derived = OF_MODULES | (_OF_RECURRENT if isinstance(module, nn.RNNBase) else set())
+        derived = OF_MODULES | (OF_RECURRENT if isinstance(module, nn.RNNBase) else set())
         return {
             "training": module.training,
             "parameters": {

@@ -17,7 +17,7 @@ import numpy as np
 import scipy.sparse
 import torch
 
-from skrep.persistence.container import MAX_DIMENSIONS, read_container, refusing, write_container
+from skrep.persistence.container import read_container, refusing, require_shape, write_container
 
 __all__ = ["Reader", "Writer", "can_store", "pick", "read_state", "write_state"]
 
@@ -290,12 +290,12 @@ class Reader:
 
     def _read_small(self, dtype: str, shape: list[int], order: str, bytes: str) -> np.ndarray:
         flat = np.frombuffer(_from_hex(bytes), _plain_dtype(dtype))
-        _require_shape(shape, len(flat))
+        require_shape(shape, len(flat))
         array: np.ndarray = np.array(flat.reshape(shape, order="F" if order == "F" else "C"))  # (n_values,) -> shape
         return array
 
     def _read_objects(self, items: list[Any], shape: list[int]) -> np.ndarray:
-        _require_shape(shape, len(items))
+        require_shape(shape, len(items))
         array = np.empty(len(items), dtype=object)
         for i, item in enumerate(items):
             array[i] = self.read(item)
@@ -346,11 +346,6 @@ def pick(items: Sequence[Any], position: Any) -> Any:
     if type(position) is not int or not 0 <= position < len(items):
         raise ValueError(f"it has nothing at {position!r}")
     return items[position]
-
-
-def _require_shape(shape: list[int], n_values: int) -> None:
-    if len(shape) > MAX_DIMENSIONS or any(type(n) is not int or n < 0 for n in shape) or math.prod(shape) != n_values:
-        raise ValueError(f"an array of {n_values} values has another shape")
 
 
 def _require_spread(keys: Iterable[Any]) -> None:

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 import skrep
 from skrep import AutoEncoderTransformer, PCAEncoder, RandomEncoder, SimCLRTransformer
 from skrep.exceptions import ModelFileError
+from tests.methods import Simple
 
 ROWS = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
 
@@ -68,6 +69,22 @@ class Normalised(nn.Sequential):
     def __init__(self):
         super().__init__(nn.Linear(6, 3))
         self.norm = functools.partial(nn.LayerNorm, eps=1e-3)
+
+
+class Wide(Simple):
+    """Its encoder has a `width` of its own, which is no number."""
+
+    def make_module(self, data):
+        module = super().make_module(data)
+        module.encoder.width = "wide"
+        return module
+
+
+def test_an_encoder_may_call_anything_its_width(tmp_path):
+    estimator = fit(Wide())
+    skrep.save(estimator, tmp_path / "file")
+    loaded = skrep.load(tmp_path / "file", [Wide])
+    np.testing.assert_array_equal(loaded.transform(ROWS), estimator.transform(ROWS))
 
 
 def test_a_class_attribute_may_be_replaced_by_the_users_own_instances(tmp_path):
