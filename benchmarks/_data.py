@@ -42,8 +42,8 @@ def labelled_tables(folder: Path | None, n_images: int = 4000) -> dict[str, tupl
     return tables
 
 
-def cifar10(folder: Path, n_images: int) -> tuple[np.ndarray, np.ndarray]:
-    """The first training images of cifar10.npz, (n, 32, 32, 3) uint8, and their classes.
+def cifar10(folder: Path, n_images: int, part: str = "train") -> tuple[np.ndarray, np.ndarray]:
+    """The first images of a part ("train" or "test") of cifar10.npz, (n, 32, 32, 3) uint8, and their classes.
 
     Images are stored as WebP strips of 500, one below the other: ``train_webp`` are the bytes of all strips,
     ``train_webp_offsets`` their ends, ``train_labels`` the classes.
@@ -51,7 +51,7 @@ def cifar10(folder: Path, n_images: int) -> tuple[np.ndarray, np.ndarray]:
     from PIL import Image
 
     with np.load(folder / "cifar10.npz") as archive:
-        data, ends, classes = (archive[f"train_{name}"] for name in ("webp", "webp_offsets", "labels"))
+        data, ends, classes = (archive[f"{part}_{name}"] for name in ("webp", "webp_offsets", "labels"))
     n_strips = -(-n_images // 500)
     strips = [
         np.asarray(Image.open(io.BytesIO(data[begin:end].tobytes())).convert("RGB"))

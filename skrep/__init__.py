@@ -4,13 +4,19 @@ from skrep._version import __version__
 from skrep.autoencoder import AutoEncoderTransformer
 from skrep.base import RandomEncoder, TorchTransformer
 from skrep.contrastive import SimCLRTransformer
-from skrep.decomposition import PCAEncoder
+from skrep.decomposition import FastICAEncoder, PCAEncoder
 from skrep.export import export_onnx
+from skrep.patches import PatchEncoder
 from skrep.persistence import load, save
+from skrep.sparse import SparseCoder
 
 __all__ = [
     # decomposition
+    "FastICAEncoder",
     "PCAEncoder",
+    # sparse coding
+    "PatchEncoder",
+    "SparseCoder",
     # autoencoders
     "AutoEncoderTransformer",
     # contrastive learning

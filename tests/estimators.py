@@ -12,6 +12,7 @@ import skrep
 from skrep.backbones import ConvNet
 from skrep.base import Encoder, TorchTransformer
 from skrep.data import Source, read_table
+from skrep.patches import ImagePatches
 
 ABSTRACT = {"TorchTransformer"}
 
@@ -62,16 +63,21 @@ def quick(cls: type, **options: Any) -> Any:
     """An instance that fits in a blink."""
     names = inspect.signature(cls).parameters
     settings = {"random_state": 0, "max_epochs": 2, "hidden": (8,), "n_components": 2} | options
-    if cls in IMAGES.values():
+    if issubclass(cls, skrep.PatchEncoder):
+        coder = skrep.SparseCoder(settings["n_components"], algorithm="threshold", max_iter=2)
+        settings |= {"coder": coder, "patches": ImagePatches(6, n_patches=200), "pooling": (1, 1)} | options
+    elif cls in IMAGES.values():
         settings |= {"hidden": None} | ({} if "like" in names else {"backbone": ConvNet(2)})
     return cls(**{name: value for name, value in settings.items() if name in names})
 
 
-ESTIMATORS = public_estimators()
+IMAGE_ONLY = {"PatchEncoder": skrep.PatchEncoder}
+ESTIMATORS = {name: cls for name, cls in public_estimators().items() if name not in IMAGE_ONLY}
 NETWORKS = {name: cls for name, cls in ESTIMATORS.items() if issubclass(cls, Encoder)}
 TRAINED = {name: cls for name, cls in ESTIMATORS.items() if issubclass(cls, TorchTransformer)}
 TAKES_IMAGES = {name: cls for name, cls in NETWORKS.items() if cls()._takes_images}
-IMAGES = {f"{name}OnImages": folded(cls) for name, cls in TAKES_IMAGES.items()}
+IMAGES = {f"{name}OnImages": folded(cls) for name, cls in (TAKES_IMAGES | IMAGE_ONLY).items()}
+FOLDED_NETWORKS = NETWORKS | {name: cls for name, cls in IMAGES.items() if issubclass(cls, Encoder)}
 for _name, _cls in IMAGES.items():
     globals()[_name] = _cls  # where pickle looks for them
 assert all(issubclass(cls, BaseEstimator) for cls in IMAGES.values())

@@ -12,18 +12,19 @@ FLOORS = [
     {"exceptions", "_version", "params"},
     {"persistence", "datasets"},
     {"data"},
-    {"views", "backbones", "objectives"},
+    {"views", "backbones", "objectives", "solvers"},
     {"engine"},
     {"base"},
     {"export"},
-    {"decomposition", "autoencoder", "contrastive"},
+    {"decomposition", "sparse", "autoencoder", "contrastive"},
+    {"patches"},
     {"evaluation"},
     {"displays"},
     {"report"},
     {"__init__"},
     {"__main__"},
 ]
-FAMILIES = {"decomposition", "autoencoder", "contrastive"}
+FAMILIES = {"decomposition", "sparse", "autoencoder", "contrastive"}
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
 
 

@@ -29,16 +29,16 @@ import skrep
 from skrep import AutoEncoderTransformer, PCAEncoder, RandomEncoder
 from skrep.data import AsImages, ImageFiles
 from skrep.exceptions import DivergedError
-from tests.estimators import ESTIMATORS, IMAGES, NETWORKS, TAKES_IMAGES, TRAINED, quick
+from tests.estimators import ESTIMATORS, FOLDED_NETWORKS, IMAGE_ONLY, IMAGES, NETWORKS, TAKES_IMAGES, TRAINED, quick
 
 ROOT = Path(__file__).parents[1]
 
 # image methods also as methods of tables that are folded into images
 every = pytest.mark.parametrize("cls", (ESTIMATORS | IMAGES).values(), ids=ESTIMATORS | IMAGES)
-every_network = pytest.mark.parametrize("cls", (NETWORKS | IMAGES).values(), ids=NETWORKS | IMAGES)
+every_network = pytest.mark.parametrize("cls", FOLDED_NETWORKS.values(), ids=FOLDED_NETWORKS)
 every_trained = pytest.mark.parametrize("cls", TRAINED.values(), ids=TRAINED)
 every_of_tables = pytest.mark.parametrize("cls", NETWORKS.values(), ids=NETWORKS)
-every_public = pytest.mark.parametrize("cls", ESTIMATORS.values(), ids=ESTIMATORS)
+every_public = pytest.mark.parametrize("cls", (ESTIMATORS | IMAGE_ONLY).values(), ids=ESTIMATORS | IMAGE_ONLY)
 every_of_images = pytest.mark.parametrize("cls", TAKES_IMAGES.values(), ids=TAKES_IMAGES)
 
 
@@ -53,11 +53,11 @@ def test_scikit_learn_checks(estimator, check):
 def test_clone_and_parameters(cls):
     estimator = quick(cls)
     copied = clone(estimator)
-    assert copied.get_params() == estimator.get_params()
+    assert repr(copied.get_params()) == repr(estimator.get_params())
     for name, parameter in inspect.signature(cls).parameters.items():
         assert parameter.default is not inspect.Parameter.empty, f"{name} has no default"
     positional = [p.name for p in inspect.signature(cls).parameters.values() if p.kind is not p.KEYWORD_ONLY]
-    assert positional[0] == "n_components"
+    assert positional[0] == ("coder" if cls.__name__ in IMAGE_ONLY else "n_components")
 
 
 @every
@@ -108,7 +108,7 @@ def test_training_goes_on_after_loading(cls, table, tmp_path):
 def test_saved_files_give_the_same_bits_in_a_fresh_process(table, images, tmp_path):
     y = np.arange(len(table)) % 2
     cases = {name: (quick(cls), table) for name, cls in (ESTIMATORS | IMAGES).items()}
-    for name, cls in TAKES_IMAGES.items():
+    for name, cls in (TAKES_IMAGES | IMAGE_ONLY).items():
         cases[f"{name} of images"] = quick(cls, hidden=None), images
     for name, (estimator, X) in list(cases.items()):
         cases[f"{name} in a Pipeline"] = make_pipeline(clone(estimator), LogisticRegression()), X
@@ -135,12 +135,14 @@ def test_set_output_pandas(cls, table):
 
 
 @every
+@pytest.mark.filterwarnings("ignore:FastICA did not converge")  # on the 75 rows of one fold it never would
 def test_pipeline_grid_search_and_cross_validation(cls, digits):
     X, y = digits[0][:150], digits[1][:150]
     pipe = Pipeline([("enc", quick(cls, n_components=8)), ("probe", LogisticRegression(max_iter=3000))])
     scores = cross_val_score(pipe, X / 16, y, cv=2)
     assert np.isfinite(scores).all()
-    search = GridSearchCV(pipe, {"enc__n_components": [4, 8], "probe__C": [0.1, 1]}, cv=2).fit(X / 16, y)
+    width = "enc__n_components" if hasattr(pipe["enc"], "n_components") else "enc__coder__n_components"
+    search = GridSearchCV(pipe, {width: [4, 8], "probe__C": [0.1, 1]}, cv=2).fit(X / 16, y)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 
@@ -305,8 +307,9 @@ def test_bad_table_at_transform_leaves_the_estimator_as_it_was(cls, case):
     estimator = quick(cls).fit(GOOD)
     before = pickle.dumps(estimator)
     expected = estimator.transform(GOOD)
-    # PCA computes in float64, where 1e300 can be projected
-    calls = [estimator.fit] if (cls, case) == (PCAEncoder, "too large") else [estimator.transform, estimator.fit]
+    # closed forms compute in float64, where 1e300 can be projected
+    in_float64 = cls.__name__ not in NETWORKS | IMAGES and case == "too large"
+    calls = [estimator.fit] if in_float64 else [estimator.transform, estimator.fit]
     for call in calls:
         with pytest.raises((ValueError, TypeError)):
             call(X)
@@ -628,12 +631,13 @@ def test_help_is_complete(cls):
         stated = repr(default).replace("'", '"')
         assert f"default={stated}" in entry.type, f"{entry.name}: the help does not state its default, {stated}"
         assert entry.desc
-    fitted = quick(cls).fit(GOOD)
+    some_images = np.random.default_rng(0).random((4, 8, 8, 1))
+    fitted = quick(cls).fit(some_images if cls.__name__ in IMAGE_ONLY else GOOD)
     attributes = {name for name in vars(fitted) if name.endswith("_") and not name.startswith("_")}
     described = {entry.name for entry in doc["Attributes"]}
     assert attributes - described <= {"feature_names_in_", "n_samples_", "like_"}
     if cls in TAKES_IMAGES.values():
-        fitted_on_images = quick(cls, hidden=None).fit(np.random.default_rng(0).random((4, 8, 8, 1)))
+        fitted_on_images = quick(cls, hidden=None).fit(some_images)
         attributes |= {name for name in vars(fitted_on_images) if name.endswith("_") and not name.startswith("_")}
     assert described <= attributes | {"noise_variance_"}
     assert doc["Examples"]
@@ -647,7 +651,7 @@ def test_public_methods_are_documented(cls):
             assert inspect.getdoc(method), f"{cls.__name__}.{name} has no docstring"
 
 
-@every_public
+@every
 def test_repr_html(cls, table):
     estimator = make_pipeline(quick(cls)).fit(table)
     assert cls.__name__ in estimator._repr_html_()

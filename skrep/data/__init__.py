@@ -3,6 +3,7 @@
 from skrep.data.as_images import AsImages
 from skrep.data.batches import Batch, ordered_batches, shuffled_batches
 from skrep.data.files import ImageFiles
+from skrep.data.matrix import Matrix, read_matrix
 from skrep.data.sources import ArraySource, DatasetSource, ShapeSource, Source
 from skrep.data.validation import read_rows, read_table, refuse_other_units
 
@@ -12,9 +13,11 @@ __all__ = [
     "Batch",
     "DatasetSource",
     "ImageFiles",
+    "Matrix",
     "ShapeSource",
     "Source",
     "ordered_batches",
+    "read_matrix",
     "read_rows",
     "read_table",
     "refuse_other_units",

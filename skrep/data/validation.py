@@ -200,7 +200,16 @@ def read_table(estimator: Any, X: Any, *, reset: bool) -> Source:
         One message with what was got, what was expected and the fix.
     """
     if isinstance(X, torch.utils.data.Dataset):
-        return _read_dataset(estimator, X, reset=reset)
+        return read_dataset(estimator, X, reset=reset)
+    X = check_table(estimator, X, reset=reset, ensure_min_samples=2 if reset else 1)
+    name = type(estimator).__name__
+    if reset:
+        _refuse_lost_columns(X, name)
+    return ArraySource(_as_trainable(X, name))
+
+
+def check_table(estimator: Any, X: Any, *, reset: bool, **rules: Any) -> Any:
+    """``validate_data`` for numbers of any type (`rules` are passed on), with skrep's messages."""
     if isinstance(X, torch.Tensor):
         X = X.detach().cpu().numpy()
     name = type(estimator).__name__
@@ -208,7 +217,7 @@ def read_table(estimator: Any, X: Any, *, reset: bool) -> Source:
     try:
         # the sum in the check for NaN may itself overflow
         with np.errstate(over="ignore", invalid="ignore"):
-            X = validate_data(estimator, X, reset=reset, dtype="numeric", ensure_min_samples=2 if reset else 1)
+            return validate_data(estimator, X, reset=reset, dtype="numeric", **rules)
     except ValueError as error:
         if "could not convert" in str(error) or "dtype='numeric' is not compatible" in str(error):
             raise ValueError(
@@ -216,9 +225,6 @@ def read_table(estimator: Any, X: Any, *, reset: bool) -> Source:
                 "sklearn.preprocessing.OneHotEncoder inside a ColumnTransformer."
             ) from None
         raise
-    if reset:
-        _refuse_lost_columns(X, name)
-    return ArraySource(_as_trainable(X, name))
 
 
 def _refuse_other_modalities(X: Any, name: str) -> None:
@@ -273,7 +279,8 @@ def _as_trainable(X: np.ndarray, name: str) -> np.ndarray:
     return np.ascontiguousarray(X, dtype=np.float32)
 
 
-def _read_dataset(estimator: Any, X: Any, *, reset: bool) -> Source:
+def read_dataset(estimator: Any, X: Any, *, reset: bool) -> Source:
+    """A Dataset of rows, as :func:`read_table` returns it."""
     name = type(estimator).__name__
     if not hasattr(X, "__len__") or not hasattr(X, "__getitem__"):
         raise TypeError(

@@ -1,5 +1,6 @@
-"""Linear decompositions in closed form."""
+"""Linear decompositions."""
 
+from skrep.decomposition.ica import FastICAEncoder
 from skrep.decomposition.pca import PCAEncoder
 
-__all__ = ["PCAEncoder"]
+__all__ = ["FastICAEncoder", "PCAEncoder"]

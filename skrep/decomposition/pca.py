@@ -1,24 +1,71 @@
-"""Principal component analysis (Pearson 1901, Hotelling 1933), with scikit-learn's solvers."""
+"""Principal component analysis (Pearson 1901, Hotelling 1933): scikit-learn's, and exact on data larger than memory."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
-from sklearn.decomposition import PCA
-from sklearn.utils.validation import check_is_fitted
+import torch
+from scipy.sparse import issparse
+from scipy.sparse.linalg import ArpackError
+from sklearn import get_config
+from sklearn.decomposition import PCA, IncrementalPCA
+from sklearn.decomposition._pca import _infer_dimension
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.extmath import svd_flip
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor
 
 from skrep.base import all_or_nothing
+from skrep.data import read_matrix
+from skrep.data.sources import CHUNK_BYTES, is_memory_mapped
+from skrep.solvers.scatter import (
+    Scatter,
+    leading_eigenpairs,
+    scatter_of,
+    scatter_of_sparse,
+    scatter_of_tensor,
+    tensor_dtype,
+)
 
 __all__ = ["PCAEncoder"]
+
+# What follows from the scatter matrix, computed when it is first asked for.
+DECOMPOSED = (
+    "components_",
+    "explained_variance_",
+    "explained_variance_ratio_",
+    "n_components_",
+    "noise_variance_",
+    "singular_values_",
+)
+ACCUMULATED = ("_dtype", "_scatter", "mean_", "n_samples_", "n_samples_seen_", "var_")
+
+# Values in a chunk: few enough for a processor's cache, and enough rows that sums of products take little of the time.
+FEW_VALUES, MANY_VALUES, ROWS_PER_COLUMN, MANY_ROWS = 2**18, 2**22, 5, 1024
+
+# Where "auto" departs from scikit-learn's choice, by timings of each solver (benchmarks pca --shapes). Products of
+# columns with one another, or of rows, are fastest where the other side is ten times as long and there are not too many
+# for the components that are wanted; "arpack", which is exact, where X stays in a processor's cache.
+ASPECT, NARROW, NARROW_PER_COMPONENT = 10, 1000, 50
+CACHED_BYTES = range(2**22, 2**24)
 
 
 class PCAEncoder(PCA):
     """The directions of largest variance: the best linear code in squared error.
 
     scikit-learn's :class:`~sklearn.decomposition.PCA`, with its parameters, attributes and dtype rule (float32 in,
-    float32 out; everything else float64). What is added are promises: values so large that variances overflow are an
-    error instead of NaN, and after an error the estimator is as it was.
+    float32 out; everything else float64), and with what it lacks:
+
+    - Data larger than memory. ``fit`` reads a :class:`numpy.memmap`, a :class:`torch.utils.data.Dataset` or a large
+      array of integers a chunk at a time, :meth:`partial_fit` takes chunks, and :meth:`merge` adds up parts that
+      were fitted elsewhere. The results are those of all rows at once, not an approximation as in
+      :class:`~sklearn.decomposition.IncrementalPCA`: the mean and the scatter matrix are summed in float64, and take
+      ``8 * n_features**2`` bytes. They are kept, so that :meth:`partial_fit` can go on.
+    - Tensors on a GPU, which stay there until they are features.
+    - Promises: values so large that variances overflow are an error instead of NaN, and after an error the estimator is
+      as it was.
 
     Parameters
     ----------
@@ -28,9 +75,13 @@ class PCAEncoder(PCA):
     copy : bool, default=True
         If False, ``fit`` may overwrite `X`.
     whiten : bool, default=False
-        Whether to scale the features to unit variance.
+        Whether to scale the features to unit variance. Along directions without variance they are divided by the
+        smallest number that is safe (machine epsilon), as scikit-learn does, and stay finite.
     svd_solver : {"auto", "full", "covariance_eigh", "arpack", "randomized"}, default="auto"
-        How the decomposition is computed; "auto" chooses by the shape of the data.
+        How data in memory are decomposed; "auto" chooses by shape what is fastest, which is "randomized" only for some
+        large shapes and never less accurate than "covariance_eigh" otherwise. Rows that come in chunks are always
+        decomposed by the eigenvectors of their scatter matrix. A memory-mapped file and integers are read in chunks
+        for "auto" and "covariance_eigh", and as an array for the others.
     tol : float, default=0.0
         Tolerance for "arpack".
     iterated_power : int or "auto", default="auto"
@@ -41,11 +92,14 @@ class PCAEncoder(PCA):
         Normaliser of the power iterations for "randomized".
     random_state : int, RandomState instance or None, default=None
         For "arpack" and "randomized".
+    batch_size : int or None, default=None
+        Rows that ``fit`` reads at a time. With a number, any `X` is read in chunks, sparse ones too; None reads arrays
+        of floats in memory at once, and the rest in chunks of at most 4 million values.
 
     Attributes
     ----------
     components_ : ndarray of shape (n_components, n_features)
-        Principal axes, by decreasing variance.
+        Principal axes, by decreasing variance; the entry of largest magnitude is positive.
     explained_variance_ : ndarray of shape (n_components,)
         Variance along each axis (divided by n_samples - 1).
     explained_variance_ratio_ : ndarray of shape (n_components,)
@@ -53,17 +107,29 @@ class PCAEncoder(PCA):
     singular_values_ : ndarray of shape (n_components,)
         Of the centred data.
     mean_ : ndarray of shape (n_features,)
-        Mean of each column.
+        Mean of each column; float64 where rows came in chunks.
     n_components_ : int
         Number of features.
     noise_variance_ : float
         Mean variance of the axes left out, as in probabilistic PCA (Tipping & Bishop 1999).
     n_features_in_ : int
         Number of columns seen in ``fit``.
+    n_samples_ : int
+        Number of rows.
 
     See Also
     --------
     AutoEncoderTransformer : A code that need not be linear.
+
+    Notes
+    -----
+    Where rows came in chunks there are also ``n_samples_seen_``, the number of rows, and ``var_``, the variance of each
+    column divided by it, as in :class:`~sklearn.decomposition.IncrementalPCA`.
+
+    References
+    ----------
+    T. F. Chan, G. H. Golub, R. J. LeVeque (1983), Algorithms for computing the sample variance, The American
+    Statistician 37, 242-247: how the sums of chunks are merged.
 
     Examples
     --------
@@ -74,12 +140,44 @@ class PCAEncoder(PCA):
     (1797, 16)
     """
 
+    _parameter_constraints = {  # noqa: RUF012
+        **PCA._parameter_constraints,
+        "batch_size": IncrementalPCA._parameter_constraints["batch_size"],
+    }
+
+    def __init__(
+        self,
+        n_components: int | float | str | None = None,
+        *,
+        copy: bool = True,
+        whiten: bool = False,
+        svd_solver: str = "auto",
+        tol: float = 0.0,
+        iterated_power: int | str = "auto",
+        n_oversamples: int = 10,
+        power_iteration_normalizer: str = "auto",
+        random_state: int | np.random.RandomState | None = None,
+        batch_size: int | None = None,
+    ):
+        super().__init__(
+            n_components,
+            copy=copy,
+            whiten=whiten,
+            svd_solver=svd_solver,
+            tol=tol,
+            iterated_power=iterated_power,
+            n_oversamples=n_oversamples,
+            power_iteration_normalizer=power_iteration_normalizer,
+            random_state=random_state,
+        )
+        self.batch_size = batch_size
+
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Find the axes.
+        """Find the axes, and forget what was seen before.
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like, sparse matrix, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
             The rows.
         y : None
             Not used.
@@ -94,7 +192,12 @@ class PCAEncoder(PCA):
             For data or parameters that cannot be used.
         """
         with self._checked():
-            super().fit(X, y)
+            X = self._forget_and_read(X)
+            if self._takes_chunks(X):
+                self._fit_chunks(X)
+            else:
+                super().fit(X, y)
+                self._refuse_overflow()
         return self
 
     def fit_transform(self, X: Any, y: Any = None) -> Any:
@@ -102,7 +205,7 @@ class PCAEncoder(PCA):
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like, sparse matrix, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
             The rows.
         y : None
             Not used.
@@ -118,15 +221,113 @@ class PCAEncoder(PCA):
             For data or parameters that cannot be used.
         """
         with self._checked():
-            return self._finite(super().fit_transform(X, y))
+            X = self._forget_and_read(X)
+            if self._takes_chunks(X):
+                self._fit_chunks(X)
+                return self.transform(X)
+            features = super().fit_transform(X, y)
+            self._refuse_overflow()
+            return self._finite(features)
+
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Take in more rows.
+
+        The axes are computed when they are next asked for, by ``transform`` or as an attribute, so that a call costs no
+        more than the products of its rows. Each may have any number of rows, and `n_components` may change in
+        between. After a ``fit`` in memory, which keeps no scatter matrix, the model goes on from the covariance of its
+        components (``get_covariance``): exactly if all were kept, else as if the variance left out were the same in all
+        other directions.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
+            More rows.
+        y : None
+            Not used.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            For data or parameters that cannot be used; what was seen before stays as it was.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skrep import PCAEncoder
+        >>> X = np.random.default_rng(0).normal(size=(1000, 5)) * [5, 4, 3, 2, 1]
+        >>> encoder = PCAEncoder(2)
+        >>> for start in range(0, 1000, 100):
+        ...     encoder = encoder.partial_fit(X[start : start + 100])
+        >>> bool(np.allclose(encoder.components_, PCAEncoder(2).fit(X).components_))
+        True
+        """
+        with self._checked():
+            self._validate_params()
+            self._add(*self._read_scatter(_as_array(X), reset=not hasattr(self, "mean_")))
+        return self
+
+    def merge(self, other: "PCAEncoder") -> Self:
+        """Take in the rows that another encoder has seen, on another machine for example.
+
+        Parts of the data are fitted by :meth:`partial_fit`, each by an encoder of its own, and added up in any order.
+
+        Parameters
+        ----------
+        other : PCAEncoder
+            Fitted on rows with the same columns and dtype. It is not changed.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If the two were fitted on other columns or dtypes.
+        sklearn.exceptions.NotFittedError
+            If one of them has seen no row.
+
+        Examples
+        --------
+        >>> from functools import reduce
+        >>> import numpy as np
+        >>> from joblib import Parallel, delayed
+        >>> from skrep import PCAEncoder
+        >>> X = np.random.default_rng(0).normal(size=(1000, 5)) * [5, 4, 3, 2, 1]
+        >>> parts = Parallel(n_jobs=1)(delayed(PCAEncoder(2).partial_fit)(rows) for rows in np.split(X, 4))
+        >>> reduce(PCAEncoder.merge, parts).n_samples_seen_
+        1000
+        """
+        if not isinstance(other, PCAEncoder):
+            raise TypeError(f"merge got {type(other).__name__}; expected a PCAEncoder that was fitted on other rows.")
+        check_is_fitted(self)
+        check_is_fitted(other)
+        seen = other._seen()
+        for what, here, there in (
+            ("columns", self.n_features_in_, other.n_features_in_),
+            ("feature names", *(list(getattr(part, "feature_names_in_", [])) for part in (self, other))),
+            ("dtype", self._rows_dtype(), other._rows_dtype()),
+        ):
+            if here != there:
+                raise ValueError(
+                    f"parts with different {what} cannot be merged: {here} and {there}. Fit all of them on the same "
+                    "columns in the same dtype."
+                )
+        with self._checked():
+            self._add(seen, other._rows_dtype())
+        return self
 
     def transform(self, X: Any) -> Any:
         """Features of each row.
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-            The rows.
+        X : array-like, sparse matrix, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
+            The rows. Memory-mapped files, Datasets and tensors on a GPU are read a chunk at a time.
 
         Returns
         -------
@@ -135,28 +336,219 @@ class PCAEncoder(PCA):
 
         Raises
         ------
+        sklearn.exceptions.NotFittedError
+            Before ``fit``, or if ``partial_fit`` has seen too few rows for `n_components`.
         ValueError
             If `X` is not what was fitted, or so large that its projection overflows.
         """
         check_is_fitted(self)
+        X = _as_array(X)
         with np.errstate(over="ignore", invalid="ignore"):
-            return self._finite(super().transform(X))
+            if _is_on_device(X):
+                return self._finite(self._project(self._read_tensor(X, reset=False)))
+            if not _grows_in_memory(X):
+                return self._finite(super().transform(X))
+            matrix = read_matrix(self, X, reset=False)
+            chunks = matrix.chunks(_chunk_rows(matrix.shape[1]))
+            return self._finite(np.concatenate([self._transform(chunk, np) for chunk in chunks]))
+
+    # --- rows that come in chunks ---------------------------------------------------------------------------------
+
+    def __getattr__(self, name: str) -> Any:
+        """Compute what ``partial_fit`` put off; Python asks for it only where no such attribute is there."""
+        if name not in DECOMPOSED or "_scatter" not in vars(self):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        self._find_axes(NotFittedError)
+        return vars(self)[name]
+
+    def _forget_and_read(self, X: Any) -> Any:
+        """X for a new fit: as an array, if that is no larger than the scatter matrix that chunks would be summed in."""
+        for name in (*DECOMPOSED, *ACCUMULATED):
+            self.__dict__.pop(name, None)
+        X = _as_array(X)
+        if self.batch_size is None and isinstance(X, torch.utils.data.Dataset):
+            matrix = read_matrix(self, X, reset=True)
+            return matrix.chunk(0, len(matrix)) if matrix.shape[0] < matrix.shape[1] else X
+        if self.batch_size is None and _is_on_device(X) and X.ndim == 2 and X.shape[0] < X.shape[1]:
+            return X.detach().cpu().numpy()
+        return X
+
+    def _takes_chunks(self, X: Any) -> bool:
+        if self.batch_size is not None or isinstance(X, torch.utils.data.Dataset) or _is_on_device(X):
+            return True
+        if self.svd_solver not in ("auto", "covariance_eigh") or not _grows_in_memory(X):
+            return False
+        return bool(X.ndim == 2 and X.shape[0] >= X.shape[1])
+
+    def _fit_chunks(self, X: Any) -> None:
+        self._validate_params()
+        self._add(*self._read_scatter(X, reset=True))
+        self._find_axes(ValueError)
+
+    def _read_scatter(self, X: Any, *, reset: bool) -> tuple[Scatter, np.dtype]:
+        """The scatter matrix of X alone, and in which type its rows are."""
+        if issparse(X):
+            X = validate_data(self, X, reset=reset, accept_sparse="csr", dtype=[np.float64, np.float32])
+            n, n_features = X.shape
+            rows = self.batch_size or n
+            read, dtype = scatter_of_sparse((X[i : i + rows] for i in range(0, n, rows)), n_features), X.dtype
+        elif _is_on_device(X):
+            X = self._read_tensor(X, reset=reset)
+            n_features = X.shape[1]
+            read = scatter_of_tensor(X, self.batch_size or _chunk_rows(n_features))
+            dtype = np.dtype(str(tensor_dtype(X)).removeprefix("torch."))
+        else:
+            matrix = read_matrix(self, X, reset=reset)
+            n_features = matrix.shape[1]
+            chunks = matrix.chunks(self.batch_size or _chunk_rows(n_features))
+            read, dtype = scatter_of(chunks, n_features), matrix.dtype
+        self._refuse_more_components_than_columns()
+        return read, dtype
+
+    def _add(self, rows: Scatter, dtype: np.dtype) -> None:
+        if hasattr(self, "mean_"):
+            seen, dtype = self._seen(), np.result_type(dtype, self._rows_dtype())
+            seen.add(rows.n, rows.mean, rows.matrix)
+        else:
+            seen = rows
+        for name in DECOMPOSED:
+            self.__dict__.pop(name, None)
+        self.mean_, self._scatter, self._dtype = seen.mean, seen.matrix, dtype.name
+        self.n_samples_ = self.n_samples_seen_ = seen.n
+        self.var_ = np.maximum(seen.matrix.diagonal(), 0) / seen.n
+        self._fit_svd_solver = "covariance_eigh"
+
+    def _seen(self) -> Scatter:
+        """The sums over all rows so far; after a fit in memory, those that the fitted model stands for."""
+        if "_scatter" in vars(self):
+            return Scatter(int(self.n_samples_seen_), self.mean_, self._scatter.copy())  # sums are in place
+        mean, axes, variances = (
+            np.asarray(a, np.float64) for a in (self.mean_, self.components_, self.explained_variance_)
+        )
+        n, (k, n_features) = self.n_samples_, axes.shape
+        # in few rows, the noise is a mean over fewer directions than there are
+        noise = float(self.noise_variance_) * (min(n, n_features) - k) / max(1, n_features - k)
+        matrix = (axes.T * (variances - noise)) @ axes
+        matrix[np.diag_indices(n_features)] += noise
+        return Scatter(n, mean, matrix * (n - 1))
+
+    def _rows_dtype(self) -> np.dtype:
+        return np.dtype(self._dtype if "_scatter" in vars(self) else self.components_.dtype)
+
+    def _refuse_more_components_than_columns(self) -> None:
+        if isinstance(self.n_components, Integral) and self.n_components > self.n_features_in_:
+            raise ValueError(
+                f"n_components={self.n_components} must be between 0 and n_features={self.n_features_in_}."
+            )
+
+    def _find_axes(self, too_few_rows: type[Exception]) -> None:
+        self._refuse_more_components_than_columns()
+        needed = 2
+        if isinstance(self.n_components, Integral):
+            needed = max(2, int(self.n_components))
+        elif self.n_components == "mle":
+            needed = max(2, self.n_features_in_)
+        if self.n_samples_seen_ < needed:
+            raise too_few_rows(
+                f"{type(self).__name__} has seen {self.n_samples_seen_} row(s); n_components={self.n_components!r} "
+                f"needs at least {needed}."
+            )
+        self.__dict__.update(_decompose(self._seen(), self.n_components, self._rows_dtype()))
+
+    # --- tensors on a device ----------------------------------------------------------------------------------------
+
+    def _read_tensor(self, X: Tensor, *, reset: bool) -> Tensor:
+        first = X.detach()[:1].cpu() if X.ndim == 2 else X  # enough to check the columns
+        read_matrix(self, first.double() if first.is_floating_point() else first, reset=reset)
+        return X.detach()
+
+    def _project(self, X: Tensor) -> np.ndarray:
+        dtype = tensor_dtype(X)
+        scale = np.sqrt(self.explained_variance_) if self.whiten else np.ones_like(self.explained_variance_)
+        scale = np.maximum(scale, np.finfo(scale.dtype).eps)  # as scikit-learn does for arrays
+        axes = torch.from_numpy(self.components_.T / scale).to(dtype).to(X.device)
+        mean = torch.from_numpy(self.mean_).to(dtype).to(X.device)
+        return np.concatenate(
+            [((rows.to(dtype) - mean) @ axes).cpu().numpy() for rows in X.split(_chunk_rows(X.shape[1]))]
+        )
+
+    # --- rows in memory ---------------------------------------------------------------------------------------------
+
+    def _fit(self, X: Any) -> Any:
+        """What scikit-learn's ``fit`` and ``fit_transform`` share, where "auto" has more to choose from."""
+        if self.svd_solver == "auto" and not issparse(X) and not get_config()["array_api_dispatch"]:
+            table = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite=False)
+            with suppress(OverflowError, ArpackError):  # NaN shows in sums; scikit-learn's check tells it from overflow
+                done = self._fit_faster(table)
+                if done is not None:
+                    return done
+        return super()._fit(X)
+
+    def _fit_faster(self, X: np.ndarray) -> Any:
+        """Fit where there is a faster way than scikit-learn's choice; return what its ``_fit`` does, or None."""
+        n, n_features = X.shape
+        k = int(self.n_components) if isinstance(self.n_components, Integral) else min(n, n_features)
+        narrow = max(NARROW, NARROW_PER_COMPONENT * k)
+        if n >= ASPECT * n_features and n_features <= narrow and k <= n_features:
+            return self._fit_tall(X)
+        if n_features >= ASPECT * n and n <= narrow and 0 < k < n:
+            return self._fit_wide(X, k)
+        if X.nbytes in CACHED_BYTES and 0 < k < 0.8 * min(X.shape) and self.copy and np.isfinite(X.sum()):
+            self._fit_svd_solver = "arpack"
+            return self._fit_truncated(X, k, np)
+        return None
+
+    def _fit_tall(self, X: np.ndarray) -> Any:
+        """By the eigenvectors of the covariance of columns."""
+        rows = _chunk_rows(X.shape[1])
+        scatter = scatter_of((X[i : i + rows] for i in range(0, len(X), rows)), X.shape[1])
+        self.__dict__.update(_decompose(scatter, self.n_components, X.dtype))
+        self.mean_, self.n_samples_, self._fit_svd_solver = scatter.mean.astype(X.dtype), len(X), "covariance_eigh"
+        return None, None, None, X, False, np
+
+    def _fit_wide(self, X: np.ndarray, k: int) -> Any:
+        """By the eigenvectors of the products of rows; None where rounding could hide some of them."""
+        mean = X.mean(axis=0)
+        centred = X - mean
+        products = (centred @ centred.T).astype(np.float64)
+        if not np.isfinite(products).all():
+            raise OverflowError("products of rows overflow")
+        values, vectors = leading_eigenpairs(products, k)
+        if values[-1] <= 1000 * np.finfo(X.dtype).eps * values[0]:
+            return None
+        # squares lose half of the digits: one step of subspace iteration brings them back
+        basis, _ = np.linalg.qr(centred.T @ vectors.astype(X.dtype))  # (n_features, k)
+        U, S, Vt = np.linalg.svd(centred @ basis, full_matrices=False)
+        U, Vt = svd_flip(U, Vt @ basis.T, u_based_decision=False)
+        variances, total = S**2 / (len(X) - 1), np.trace(products) / (len(X) - 1)
+        self.mean_, self.components_, self.singular_values_, self.explained_variance_ = mean, Vt, S.copy(), variances
+        self.explained_variance_ratio_ = variances / X.dtype.type(total)
+        self.noise_variance_ = max(0.0, float(total - variances.sum(dtype=np.float64))) / (len(X) - k)
+        self.n_samples_, self.n_components_, self._fit_svd_solver = len(X), k, "covariance_eigh"
+        return U, S, Vt, X, False, np
+
+    # --- promises ---------------------------------------------------------------------------------------------------
 
     @contextmanager
     def _checked(self) -> Iterator[None]:
         with all_or_nothing(self), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             try:
                 yield
-            except np.linalg.LinAlgError as error:
+            except (np.linalg.LinAlgError, OverflowError) as error:
                 raise ValueError(f"{self._too_large()} ({error})") from None
-            if isinstance(self.mean_, np.ndarray):
-                if self.n_samples_ == 1:
-                    raise ValueError(
-                        "Found array with 1 sample(s) while a minimum of 2 is required by PCAEncoder: one row "
-                        "has no variance."
-                    )
-                if not all(np.isfinite(a).all() for a in (self.components_, self.explained_variance_)):
-                    raise ValueError(self._too_large())
+
+    def _refuse_overflow(self) -> None:
+        """No NaN after a fit in memory."""
+        if not isinstance(self.mean_, np.ndarray):
+            return
+        if self.n_samples_ == 1:
+            raise ValueError(
+                "Found array with 1 sample(s) while a minimum of 2 is required by PCAEncoder: one row has no variance."
+            )
+        if not all(np.isfinite(a).all() for a in (self.components_, self.explained_variance_)):
+            raise ValueError(self._too_large())
+        if not self.explained_variance_.any():  # shares of nothing
+            self.explained_variance_ratio_ = np.zeros_like(self.explained_variance_)
 
     def _finite(self, features: Any) -> Any:
         values = features.to_numpy() if hasattr(features, "to_numpy") else features
@@ -170,3 +562,52 @@ class PCAEncoder(PCA):
             "projections overflow. "
             "Rescale it first, for example with sklearn.preprocessing.StandardScaler."
         )
+
+
+def _decompose(scatter: Scatter, n_components: Any, dtype: np.dtype) -> dict[str, Any]:
+    """What scikit-learn's full decomposition of the same rows finds."""
+    most = min(scatter.n, len(scatter.mean))
+    k = int(n_components) if isinstance(n_components, Integral) else most
+    values, vectors = leading_eigenpairs(scatter.matrix, max(1, k))
+    _, axes = svd_flip(None, vectors.T, u_based_decision=False)
+    total = scatter.matrix.trace()
+    variances = values / (scatter.n - 1)
+    with np.errstate(invalid="ignore"):
+        ratios = (values / total).astype(dtype)  # NaN of no variance at all
+    if n_components == "mle":
+        k = int(_infer_dimension(variances, scatter.n))
+    elif n_components is not None and not isinstance(n_components, Integral):
+        k = min(most, int(np.searchsorted(np.cumsum(ratios), n_components, side="right")) + 1)
+    noise = max(0.0, total - values[:k].sum()) / (scatter.n - 1) / (most - k) if k < most else 0.0
+    return {
+        "components_": np.ascontiguousarray(axes[:k], dtype),
+        "explained_variance_": variances[:k].astype(dtype),
+        "explained_variance_ratio_": np.nan_to_num(ratios[:k]),
+        "singular_values_": np.sqrt(values[:k]).astype(dtype),
+        "noise_variance_": dtype.type(noise),
+        "n_components_": k,
+    }
+
+
+def _as_array(X: Any) -> Any:
+    """Tensors on the CPU as arrays, unless scikit-learn is told to work on tensors."""
+    if not isinstance(X, Tensor) or _is_on_device(X) or get_config()["array_api_dispatch"]:
+        return X
+    return X.detach().numpy()
+
+
+def _is_on_device(X: Any) -> bool:
+    return isinstance(X, Tensor) and X.device.type != "cpu" and not get_config()["array_api_dispatch"]
+
+
+def _grows_in_memory(X: Any) -> bool:
+    """Whether X would take much more memory as an array of floats than it takes now."""
+    if isinstance(X, torch.utils.data.Dataset) or is_memory_mapped(X):
+        return True
+    floats = (np.float32, np.float64)
+    return isinstance(X, np.ndarray) and X.dtype.kind in "buif" and X.dtype not in floats and 8 * X.size > CHUNK_BYTES
+
+
+def _chunk_rows(n_features: int) -> int:
+    values = min(max(FEW_VALUES, ROWS_PER_COLUMN * n_features**2), MANY_VALUES)
+    return max(MANY_ROWS, values // max(1, n_features))

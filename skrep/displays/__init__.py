@@ -1,9 +1,19 @@
 """Pictures of what was learned, with scikit-learn's Display classes."""
 
+from skrep.displays.atoms import AtomsDisplay
 from skrep.displays.embedding import EmbeddingDisplay
 from skrep.displays.few_label import FewLabelDisplay
 from skrep.displays.reconstruction import ReconstructionDisplay
+from skrep.displays.spectrum import SpectrumDisplay
 from skrep.displays.training_curve import TrainingCurveDisplay
 from skrep.displays.views import ViewsDisplay
 
-__all__ = ["EmbeddingDisplay", "FewLabelDisplay", "ReconstructionDisplay", "TrainingCurveDisplay", "ViewsDisplay"]
+__all__ = [
+    "AtomsDisplay",
+    "EmbeddingDisplay",
+    "FewLabelDisplay",
+    "ReconstructionDisplay",
+    "SpectrumDisplay",
+    "TrainingCurveDisplay",
+    "ViewsDisplay",
+]

@@ -1,11 +1,21 @@
 """Rows of pictures: images as they are, rows of a table as strips of colour."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-__all__ = ["check_axes", "check_same_shape", "draw_images", "draw_strips", "first_rows", "grid_size", "unit_range"]
+__all__ = [
+    "as_images",
+    "check_axes",
+    "check_same_shape",
+    "draw_images",
+    "draw_strips",
+    "first_rows",
+    "grid_size",
+    "unit_range",
+]
 
 IMAGE_INCHES = 0.85  # width of a picture, with the gap beside it
 STRIP_INCHES = (2.4, 0.34)  # width and height of a strip, with the gap below it
@@ -16,6 +26,17 @@ def first_rows(X: Any, n_samples: int) -> Any:
     if n_samples < 1:
         raise ValueError(f"n_samples={n_samples}: at least one sample is needed to draw.")
     return X[:n_samples]
+
+
+def as_images(rows: np.ndarray, image_shape: tuple[int, ...]) -> np.ndarray:
+    """Rows of a table folded into images (n_samples, height, width, channels)."""
+    if rows.ndim != 2 or len(image_shape) not in (2, 3) or rows.shape[1] != math.prod(image_shape):
+        raise ValueError(
+            f"image_shape={image_shape} does not fit rows of shape {rows.shape}; expected (height, width) or (height, "
+            "width, channels) whose product is the number of columns."
+        )
+    height, width, channels = image_shape if len(image_shape) == 3 else (*image_shape, 1)
+    return rows.reshape(-1, height, width, channels)  # (n, h * w * c) -> (n, h, w, c)
 
 
 def check_axes(array: np.ndarray, name: str) -> None:

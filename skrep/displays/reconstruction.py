@@ -1,6 +1,5 @@
 """Samples beside what is rebuilt from their features."""
 
-import math
 from typing import Any, Self
 
 import numpy as np
@@ -8,6 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skrep.displays.figures import axes_or_new, require_matplotlib
 from skrep.displays.grid import (
+    as_images,
     check_axes,
     check_same_shape,
     draw_images,
@@ -151,15 +151,5 @@ class ReconstructionDisplay:
         check_axes(originals, cls.__name__)
         reconstructions = np.asarray(estimator.inverse_transform(estimator.transform(rows)))
         if image_shape is not None:
-            originals, reconstructions = (_as_images(a, image_shape) for a in (originals, reconstructions))
+            originals, reconstructions = (as_images(a, image_shape) for a in (originals, reconstructions))
         return cls(originals, reconstructions).plot(ax, **image_kw)
-
-
-def _as_images(rows: np.ndarray, image_shape: tuple[int, ...]) -> np.ndarray:
-    if rows.ndim != 2 or len(image_shape) not in (2, 3) or rows.shape[1] != math.prod(image_shape):
-        raise ValueError(
-            f"image_shape={image_shape} does not fit rows of shape {rows.shape}; expected (height, width) or (height, "
-            "width, channels) whose product is the number of columns."
-        )
-    height, width, channels = image_shape if len(image_shape) == 3 else (*image_shape, 1)
-    return rows.reshape(-1, height, width, channels)  # (n, h * w * c) -> (n, h, w, c)

@@ -51,7 +51,8 @@ _PUBLIC: list[tuple[str, Callable[[Any], bool] | set[str]]] = [
     # Where experimental estimators are before sklearn.experimental shows them to everyone.
     ("sklearn.impute._iterative", {"IterativeImputer"}),
     ("sklearn.model_selection._search_successive_halving", {"HalvingGridSearchCV", "HalvingRandomSearchCV"}),
-    *((name, _are(BaseEstimator)) for name in ("skrep", "skrep.data", "skrep.views", "skrep.backbones")),
+    ("skrep", _are(BaseEstimator)),
+    *((f"skrep.{name}", _are(BaseEstimator)) for name in ("data", "views", "backbones", "patches")),
     *((f"sklearn.{name}", _are(BaseEstimator)) for name in _ESTIMATORS),
     ("sklearn.compose", {"make_column_selector"}),
     (

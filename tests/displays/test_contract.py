@@ -14,9 +14,11 @@ from sklearn.decomposition import PCA
 
 from skrep import displays
 from skrep.displays import (
+    AtomsDisplay,
     EmbeddingDisplay,
     FewLabelDisplay,
     ReconstructionDisplay,
+    SpectrumDisplay,
     TrainingCurveDisplay,
     ViewsDisplay,
 )
@@ -29,6 +31,8 @@ IMAGES = RNG.random((3, 6, 6, 3))
 SCORES = FewLabelScores((1, 5), (10, 50), (np.array([0.5, 0.6]), np.array([0.7, 0.9])))
 
 MADE = {
+    "atoms": lambda: AtomsDisplay(IMAGES - 0.5),
+    "many atoms": lambda: AtomsDisplay(RNG.normal(size=(97, 4, 4, 1))),
     "curve": lambda: TrainingCurveDisplay([1, 2, 3], [3.0, 2.0, 1.0], [3.0, 2.5, 2.0], [0.1, 0.2, 0.0]),
     "embedding": lambda: EmbeddingDisplay(TABLE[:, :2], np.arange(12) % 3, "pca"),
     "embedding of many classes": lambda: EmbeddingDisplay(TABLE[:, :2], np.arange(12)),
@@ -38,12 +42,16 @@ MADE = {
     "views of a table": lambda: ViewsDisplay(TABLE, [TABLE + 1]),
     "reconstruction": lambda: ReconstructionDisplay(IMAGES[..., :1], IMAGES[..., 1:2]),
     "reconstruction of a table": lambda: ReconstructionDisplay(TABLE, TABLE / 2),
+    "spectrum": lambda: SpectrumDisplay([5.0, 2.0, 1.0], 10.0, "pca"),
+    "spectrum of one": lambda: SpectrumDisplay([1.0]),
 }
 FROM = {
+    "atoms": lambda **kw: AtomsDisplay.from_atoms(RNG.normal(size=(3, 16)), **kw),
     "embedding": lambda **kw: EmbeddingDisplay.from_features(TABLE, **kw),
     "few labels": lambda **kw: FewLabelDisplay.from_scores({"pca": SCORES}, **kw),
     "views": lambda **kw: ViewsDisplay.from_views(lambda x, generator: 1 - x, IMAGES, **kw),
     "reconstruction": lambda **kw: ReconstructionDisplay.from_estimator(PCA(2).fit(TABLE), TABLE, **kw),
+    "spectrum": lambda **kw: SpectrumDisplay.from_features(TABLE, **kw),
 }
 every = pytest.mark.parametrize("make", MADE.values(), ids=MADE)
 
