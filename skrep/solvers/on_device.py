@@ -5,6 +5,9 @@ from torch import Tensor, nn
 
 __all__ = ["lasso_on_device", "omp_on_device", "threshold_on_device"]
 
+# Of what the pursuit keeps for some rows at a time.
+BASIS_BYTES = 2**28
+
 
 def threshold_on_device(rows: Tensor, atoms: Tensor, alpha: float, *, positive: bool) -> Tensor:
     """Codes by a soft threshold on inner products, of shape (n_rows, n_atoms)."""
@@ -98,16 +101,23 @@ def omp_on_device(rows: Tensor, atoms: Tensor, n_nonzero_coefs: int) -> Tensor:
         Codes.
     """
     gram = atoms @ atoms.T
-    residual = rows @ atoms.T  # (n, k): inner products of atoms and residual
+    each_bytes = n_nonzero_coefs * len(atoms) * gram.element_size()
+    return torch.cat(
+        [_omp(gram, some @ atoms.T, n_nonzero_coefs) for some in rows.split(BASIS_BYTES // each_bytes + 1)]
+    )
+
+
+def _omp(gram: Tensor, residual: Tensor, n_nonzero_coefs: int) -> Tensor:
+    """The pursuit, from inner products of atoms and rows (n, k), which become those of atoms and residual."""
     n, k = residual.shape
     least = 64 * torch.finfo(gram.dtype).eps
     floor = least * residual.abs().amax(1)
-    each = torch.arange(n, device=rows.device)
+    each = torch.arange(n, device=gram.device)
     basis = residual.new_zeros(n, n_nonzero_coefs, k)  # inner products of atoms and an orthonormal basis of the taken
-    factor = torch.eye(n_nonzero_coefs, device=rows.device, dtype=gram.dtype).repeat(n, 1, 1)  # (n, t, t)
+    factor = torch.eye(n_nonzero_coefs, device=gram.device, dtype=gram.dtype).repeat(n, 1, 1)  # (n, t, t)
     weight = residual.new_zeros(n, n_nonzero_coefs)
-    taken = torch.zeros(n, n_nonzero_coefs, dtype=torch.int64, device=rows.device)
-    going = torch.ones(n, dtype=torch.bool, device=rows.device)
+    taken = torch.zeros(n, n_nonzero_coefs, dtype=torch.int64, device=gram.device)
+    going = torch.ones(n, dtype=torch.bool, device=gram.device)
     for t in range(n_nonzero_coefs):
         largest, j = residual.abs().max(1)
         share = basis[each, :t, j]  # (n, t)

@@ -209,7 +209,8 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 self.components_: np.ndarray = self.components_.copy()  # updates are in place
                 self._A: np.ndarray = self._A.copy()
                 self._B: np.ndarray = self._B.copy()
-                self._one_pass(data.chunks(self.batch_size))
+                dtype = self.components_.dtype
+                self._one_pass(rows.astype(dtype, copy=False) for rows in data.chunks(self.batch_size))
         return self
 
     def transform(self, X: Any) -> np.ndarray:
