@@ -210,9 +210,11 @@ def read_table(estimator: Any, X: Any, *, reset: bool) -> Source:
 
 def check_table(estimator: Any, X: Any, *, reset: bool, **rules: Any) -> Any:
     """``validate_data`` for numbers of any type (`rules` are passed on), with skrep's messages."""
-    if isinstance(X, torch.Tensor):
-        X = X.detach().cpu().numpy()
     name = type(estimator).__name__
+    if isinstance(X, torch.Tensor):
+        X = (X.detach().float() if X.dtype == torch.bfloat16 else X.detach()).cpu().numpy()  # NumPy has no bfloat16
+    if isinstance(X, np.ma.MaskedArray):
+        raise ValueError(f"{name} got a masked array. Fill it first, for example with X.filled(0).")
     _refuse_other_modalities(X, name)
     try:
         # the sum in the check for NaN may itself overflow

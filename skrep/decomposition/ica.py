@@ -228,8 +228,13 @@ class FastICAEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             Rows.
         """
         check_is_fitted(self)
-        rows: np.ndarray = check_array(X, dtype=[np.float64, np.float32]) @ self.mixing_.T
-        return rows + self.mean_ if self.whiten else rows
+        sources = check_array(X, dtype=[np.float64, np.float32])
+        if sources.shape[1] != self._n_features_out:
+            raise ValueError(
+                f"X has {sources.shape[1]} features, but {type(self).__name__} has {self._n_features_out} components."
+            )
+        rows: np.ndarray = sources @ self.mixing_.T
+        return rows + self.mean_ if hasattr(self, "mean_") else rows
 
     @property
     def _n_features_out(self) -> int:
@@ -406,7 +411,7 @@ class FastICAEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         return W
 
     def _centred(self, rows: np.ndarray) -> np.ndarray:
-        return rows - self.mean_ if self.whiten else rows
+        return rows - self.mean_ if hasattr(self, "mean_") else rows
 
     def _too_large(self) -> str:
         return (

@@ -130,12 +130,12 @@ class PatchEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
             check_params(patches)
             patches._learn(images, draw_seed(patches.random_state))
             self.patches_ = patches
-            regions = self._regions()
+            self._splits = self._resolve_pooling()
             drawn = patches._draw(images, self.n_patches or patches.n_patches, derive_seed(seed, 1))
             rows = patches._whitened(drawn)
             coder = _default_coder(rows) if self.coder is None else self.coder
             self.coder_ = _seeded(coder, derive_seed(seed, 2)).fit(rows)
-            self.n_features_out_ = len(regions) * self._code(rows[:2]).shape[1]
+            self.n_features_out_ = math.prod(self._splits) * self._code(rows[:2]).shape[1]
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -168,6 +168,11 @@ class PatchEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
                 features = np.zeros((len(images), *pooled.shape), dtype=pooled.dtype)
             features[i] += pooled
         assert features is not None
+        if not np.isfinite(features).all():
+            raise ValueError(
+                f"PatchEncoder(coder=...): {type(self.coder_).__name__}.transform returned NaN or infinity for finite "
+                "patches, or sums of codes overflow."
+            )
         return features.reshape(len(images), -1)  # (n, n_regions, n_codes) -> (n, n_regions * n_codes)
 
     @property
@@ -183,8 +188,8 @@ class PatchEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
     def _read(self, X: Any, *, reset: bool) -> Source:
         return read_images(self, X, reset=reset)
 
-    def _regions(self) -> np.ndarray:
-        """One where a patch is in a region, else zero: (n_regions, n_positions)."""
+    def _resolve_pooling(self) -> tuple[int, int]:
+        """Rows and columns of regions."""
         splits = (2, 2) if isinstance(self.pooling, str) else tuple(self.pooling)
         if len(splits) != 2:
             raise ValueError(f'PatchEncoder(pooling={self.pooling!r}): expected "quadrants" or (rows, columns).')
@@ -194,6 +199,11 @@ class PatchEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
                 f"PatchEncoder(pooling={self.pooling!r}) splits each image into {splits[0]}x{splits[1]} regions, but "
                 f"it has {grid[0]}x{grid[1]} patches. Choose smaller patches or fewer regions, as pooling=(1, 1)."
             )
+        return splits
+
+    def _regions(self) -> np.ndarray:
+        """One where a patch is in a region, else zero: (n_regions, n_positions)."""
+        grid, splits = self.patches_.grid_shape_, self._splits
         row, column = (np.arange(n) * k // n for n, k in zip(grid, splits, strict=True))
         region = (row[:, np.newaxis] * splits[1] + column).ravel()  # (n_rows, n_columns) -> (n_positions,)
         inside: np.ndarray = region == np.arange(math.prod(splits))[:, np.newaxis]

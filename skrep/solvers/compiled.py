@@ -1,6 +1,5 @@
 """Kernels in machine code: how they are compiled, kept and spread over threads."""
 
-import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -25,14 +24,21 @@ def compiled(kernel: Callable[..., Any]) -> Callable[..., Any]:
     return made
 
 
-def in_threads(kernel: Callable[[slice], Any], n_rows: int, rows_each: int = 64) -> list[Any]:
+def in_threads(kernel: Callable[[slice], Any], n_rows: int, rows_each: int = 64) -> None:
     """Call ``kernel(rows)`` for slices of `n_rows`, on as many threads as torch may use.
 
-    A kernel treats each row by itself, so that the number of threads does not change its results.
+    A kernel treats each row by itself, so that the number of threads does not change its results. Slices are short,
+    because Ctrl-C is only seen between two of them.
     """
-    n_threads = min(torch.get_num_threads(), -(-n_rows // rows_each))
+    slices = [slice(start, start + rows_each) for start in range(0, n_rows, rows_each)]
+    n_threads = min(torch.get_num_threads(), len(slices))
     if n_threads <= 1:
-        return [kernel(slice(0, n_rows))]
-    bounds = [n_rows * i // n_threads for i in range(n_threads + 1)]
-    with ThreadPoolExecutor(n_threads) as pool:
-        return list(pool.map(kernel, [slice(a, b) for a, b in itertools.pairwise(bounds)]))
+        for rows in slices:
+            kernel(rows)
+        return
+    pool = ThreadPoolExecutor(n_threads)
+    try:
+        for _ in pool.map(kernel, slices):
+            pass
+    finally:
+        pool.shutdown(cancel_futures=True)

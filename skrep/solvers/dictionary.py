@@ -28,7 +28,7 @@ def squared_misfit(codes: np.ndarray, rows: np.ndarray, atoms: np.ndarray) -> np
         Squared norms.
     """
     squares = np.empty(len(codes))
-    in_threads(lambda some: _squared_misfit(codes[some], rows[some], atoms, squares[some]), len(codes))
+    in_threads(lambda some: _squared_misfit(codes[some], rows[some], atoms, squares[some]), len(codes), 1024)
     return squares
 
 

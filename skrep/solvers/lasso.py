@@ -17,6 +17,9 @@ __all__ = ["lasso"]
 
 EPSILON = float(np.finfo(np.float64).eps)
 
+# Of coordinate descent, where the search has lost its way among atoms that are nearly the same.
+SWEEPS = 1000
+
 
 def lasso(gram: np.ndarray, correlations: np.ndarray, alpha: float, n_features: int, *, positive: bool) -> np.ndarray:
     """Sparse codes of many rows.
@@ -64,6 +67,7 @@ def _lasso(gram: Any, correlations: Any, alpha: Any, limit: int, positive: bool,
             gradient[k] = q[k]
             largest = max(largest, abs(q[k]))
         threshold = alpha + 64 * EPSILON * (alpha + largest)  # alpha, and what rounding may add
+        is_optimal = False
         for _ in range(50 * size):  # a bound on what rounding could do; a search takes about as many steps as atoms
             # the atom whose correlation with the residual is largest
             largest = 0.0
@@ -74,6 +78,7 @@ def _lasso(gram: Any, correlations: Any, alpha: Any, limit: int, positive: bool,
                 for k in range(n_atoms):
                     largest = max(largest, abs(gradient[k]))
             if largest <= threshold:
+                is_optimal = True
                 break
             j = 0
             while abs(gradient[j]) != largest or (positive and gradient[j] < 0):
@@ -83,7 +88,7 @@ def _lasso(gram: Any, correlations: Any, alpha: Any, limit: int, positive: bool,
             active[m], code[m], sign[m] = j, 0.0, math.copysign(alpha, gradient[j])
             is_active[j] = True
             _extend(factor, gram, active, m)
-            if m == limit or factor[m, m] <= math.sqrt(64 * EPSILON * gram[j, j]):
+            if m == limit or factor[m, m] <= _least_pivot(gram[j, j]):
                 m = _exchange(factor, gram, active, sign, code, solution, is_active, m)
             else:
                 m += 1
@@ -110,6 +115,14 @@ def _lasso(gram: Any, correlations: Any, alpha: Any, limit: int, positive: bool,
         for a in range(m):
             codes[i, active[a]] = code[a]
             is_active[active[a]] = False
+        if not is_optimal:
+            _descend(gram, q, alpha, positive, codes[i], gradient)
+
+
+@compiled
+def _least_pivot(norm: float) -> float:
+    """Below it, an atom of this squared norm counts as a combination of others."""
+    return math.sqrt(64 * EPSILON * norm)
 
 
 @compiled
@@ -124,7 +137,7 @@ def _extend(factor: Any, gram: Any, active: Any, m: int) -> None:
         value /= factor[a, a]
         factor[m, a] = value
         rest -= value * value
-    factor[m, m] = math.sqrt(max(rest, 0))
+    factor[m, m] = max(math.sqrt(max(rest, 0)), _least_pivot(gram[j, j]))
 
 
 @compiled
@@ -181,3 +194,40 @@ def _exchange(factor: Any, gram: Any, active: Any, sign: Any, code: Any, solutio
     code[m] = step * direction
     left: int = _remove(factor, gram, active, sign, code, is_active, first, m + 1)
     return left
+
+
+@compiled
+def _descend(gram: Any, q: Any, alpha: float, positive: bool, code: Any, gradient: Any) -> None:
+    """Coordinate descent from a code, which rounding kept from being optimal, or from zero if that is better."""
+    n_atoms = len(q)
+    value = 0.0  # of the objective, above that of zero
+    for k in range(n_atoms):
+        gradient[k] = q[k]
+    for j in range(n_atoms):
+        if code[j] != 0:
+            for k in range(n_atoms):
+                gradient[k] -= code[j] * gram[j, k]
+    for k in range(n_atoms):
+        value += alpha * abs(code[k]) - 0.5 * code[k] * (q[k] + gradient[k])
+    if not value <= 0:  # NaN as well
+        for k in range(n_atoms):
+            code[k], gradient[k] = 0.0, q[k]
+    for _ in range(SWEEPS):
+        largest = 0.0  # gain in the objective, about
+        for j in range(n_atoms):
+            norm = gram[j, j]
+            if norm <= 0:
+                continue
+            aim = gradient[j] + norm * code[j]
+            low = -np.inf if positive else -alpha
+            new = (aim - min(max(aim, low), alpha)) / norm
+            if positive:
+                new = max(new, 0.0)
+            step = new - code[j]
+            if step != 0:
+                code[j] = new
+                for k in range(n_atoms):
+                    gradient[k] -= step * gram[j, k]
+                largest = max(largest, norm * step * step)
+        if largest <= EPSILON * alpha * alpha:
+            return

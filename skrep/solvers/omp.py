@@ -9,6 +9,8 @@ from skrep.solvers.compiled import compiled, in_threads
 
 __all__ = ["omp"]
 
+EPSILON = float(np.finfo(np.float64).eps)
+
 
 def omp(gram: np.ndarray, correlations: np.ndarray, n_nonzero_coefs: int) -> np.ndarray:
     """Codes with a given number of atoms.
@@ -18,16 +20,16 @@ def omp(gram: np.ndarray, correlations: np.ndarray, n_nonzero_coefs: int) -> np.
 
     Parameters
     ----------
-    gram : ndarray of shape (n_atoms, n_atoms)
+    gram : ndarray of shape (n_atoms, n_atoms), float64
         Inner products of the atoms, ``D @ D.T``.
-    correlations : ndarray of shape (n_rows, n_atoms)
-        Inner products of rows and atoms, ``X @ D.T``, in the same dtype, float32 or float64.
+    correlations : ndarray of shape (n_rows, n_atoms), float64
+        Inner products of rows and atoms, ``X @ D.T``.
     n_nonzero_coefs : int
         Atoms for each row, at most.
 
     Returns
     -------
-    ndarray of shape (n_rows, n_atoms)
+    ndarray of shape (n_rows, n_atoms), float64
         Codes.
     """
     codes = np.zeros_like(correlations)
@@ -38,44 +40,37 @@ def omp(gram: np.ndarray, correlations: np.ndarray, n_nonzero_coefs: int) -> np.
 @compiled
 def _omp(gram: Any, correlations: Any, n_nonzero_coefs: int, codes: Any) -> None:
     n_rows, n_atoms = correlations.shape
-    dtype = correlations.dtype
-    epsilon = np.finfo(dtype).eps
-    zero = dtype.type(0)
-    residual = np.empty(n_atoms, dtype)  # inner products of the atoms with the residual
+    residual = np.empty(n_atoms)  # inner products of the atoms with the residual
     taken = np.empty(n_nonzero_coefs, np.int64)
     # With the Cholesky factor L of the taken atoms' Gram matrix, row t of `basis` is (L^-1 gram[taken])[t]: inner
     # products of all atoms with the t-th vector of an orthonormal basis of the taken ones.
-    basis = np.empty((n_nonzero_coefs, n_atoms), dtype)
-    factor = np.empty((n_nonzero_coefs, n_nonzero_coefs), dtype)
-    weight = np.empty(n_nonzero_coefs, dtype)
+    basis = np.empty((n_nonzero_coefs, n_atoms))
+    factor = np.empty((n_nonzero_coefs, n_nonzero_coefs))
+    weight = np.empty(n_nonzero_coefs)
     for i in range(n_rows):
-        first = zero
+        largest = 0.0
         for k in range(n_atoms):
             residual[k] = correlations[i, k]
-            first = max(first, abs(residual[k]))
+            largest = max(largest, abs(residual[k]))
+        least = 64 * EPSILON * largest
         n_taken = 0
-        while n_taken < n_nonzero_coefs:
-            largest = zero
+        while largest > least:
+            j = n_atoms
             for k in range(n_atoms):
-                largest = max(largest, abs(residual[k]))
-            if largest <= 64 * epsilon * first:
-                break
-            j = 0
-            while abs(residual[j]) != largest:
-                j += 1
+                j = min(j, k if abs(residual[k]) == largest else n_atoms)
             t = n_taken
             rest = gram[j, j]
             for s in range(t):
                 factor[t, s] = basis[s, j]
                 rest -= basis[s, j] * basis[s, j]
-            if rest <= 64 * epsilon * gram[j, j]:
+            if rest <= 64 * EPSILON * gram[j, j]:
                 break
             pivot = math.sqrt(rest)
             step = residual[j] / pivot
             factor[t, t], weight[t], taken[t] = pivot, step, j
             n_taken += 1
             if n_taken == n_nonzero_coefs:
-                break  # nobody asks for what is left
+                break
             row = basis[t]
             for k in range(n_atoms):
                 row[k] = gram[j, k]
@@ -83,10 +78,12 @@ def _omp(gram: Any, correlations: Any, n_nonzero_coefs: int, codes: Any) -> None
                 above, share = basis[s], factor[t, s]
                 for k in range(n_atoms):
                     row[k] -= share * above[k]
-            scale = dtype.type(1) / pivot
+            largest = 0.0
             for k in range(n_atoms):
-                row[k] *= scale
-                residual[k] -= step * row[k]
+                value = row[k] / pivot
+                row[k] = value
+                residual[k] -= step * value
+                largest = max(largest, abs(residual[k]))
         for t in range(n_taken - 1, -1, -1):  # from the orthonormal basis back to atoms: L^T code = weight
             value = weight[t] / factor[t, t]
             codes[i, taken[t]] = value

@@ -26,8 +26,8 @@ def soft_threshold(correlations: np.ndarray, alpha: float, *, positive: bool) ->
     ndarray of shape (n_rows, n_atoms)
         `correlations`.
     """
-    threshold = correlations.dtype.type(alpha)
-    in_threads(lambda rows: _soft_threshold(correlations[rows], threshold, positive), len(correlations))
+    threshold = correlations.dtype.type(min(alpha, float(np.finfo(correlations.dtype).max)))
+    in_threads(lambda rows: _soft_threshold(correlations[rows], threshold, positive), len(correlations), 1024)
     return correlations
 
 
@@ -41,7 +41,7 @@ def split_signs(codes: np.ndarray, parts: np.ndarray) -> None:
     parts : ndarray of shape (n_rows, 2 * n_atoms)
         Where to write.
     """
-    in_threads(lambda rows: _split_signs(codes[rows], parts[rows]), len(codes))
+    in_threads(lambda rows: _split_signs(codes[rows], parts[rows]), len(codes), 1024)
 
 
 @compiled

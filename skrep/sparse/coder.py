@@ -46,6 +46,16 @@ ROUNDS = 10
 CHUNK_BYTES = 32 * 2**20
 
 
+class _ArrayLike:
+    """What may be a matrix."""
+
+    def accepts(self, value: object) -> bool:
+        return isinstance(value, (list, tuple)) or hasattr(value, "__array__")
+
+    def __str__(self) -> str:
+        return "an array-like of shape (n_components, n_features)"
+
+
 @params
 class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Rows as combinations of few atoms, from a dictionary that is learned or given.
@@ -142,7 +152,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     """
 
     n_components: int | None = param(Integer(low=1), None, default=None)
-    dictionary: Any = param(np.ndarray, list, tuple, torch.Tensor, None, default=None)
+    dictionary: Any = param(_ArrayLike(), None, default=None)
     algorithm: str = param("lasso", "omp", "threshold", default="lasso")
     alpha: float | None = param(Real(low=0, open_low=True), None, default=None)
     n_nonzero_coefs: int | None = param(Integer(low=1), None, default=None)
@@ -190,7 +200,8 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         Parameters
         ----------
         X : array-like, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
-            The rows. Those of the first call decide `alpha_`, if `alpha` is None, and are the first atoms.
+            The rows. Those of the first call decide `alpha_`, if `alpha` is None, and are the first atoms: there
+            must be as many.
         y : None
             Not used.
 
@@ -204,8 +215,16 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             For data or parameters that cannot be used; what was learned before is not lost.
         """
         with all_or_nothing(self):
-            data, _ = self._begin(X, reset=not hasattr(self, "components_"))
+            begins = not hasattr(self, "components_")
+            if not begins:
+                self._refuse_changes()
+            data, _ = self._begin(X, reset=begins)
             if self.dictionary is None:
+                if begins and len(data) < len(self.components_):
+                    raise ValueError(
+                        f"the first partial_fit got {len(data)} rows, fewer than n_components={len(self.components_)}: "
+                        "its rows are the first atoms. Begin with more rows, or with fewer components."
+                    )
                 self.components_: np.ndarray = self.components_.copy()  # updates are in place
                 self._A: np.ndarray = self._A.copy()
                 self._B: np.ndarray = self._B.copy()
@@ -234,6 +253,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         from skrep.solvers.threshold import split_signs
 
         check_is_fitted(self)
+        self._refuse_changes()
         data = read_matrix(self, X, reset=False)
         solve = self._solver(self.components_.astype(data.dtype, copy=False), self.algorithm)
         features = np.empty((len(data), self._n_features_out), data.dtype)
@@ -274,8 +294,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         n_atoms = len(self.components_)
         if self.split_sign:
             codes = codes[:, :n_atoms] - codes[:, n_atoms:]
-        rows: np.ndarray = codes @ self.components_.astype(codes.dtype)
-        return rows
+        return self._products(codes, self.components_.T.astype(codes.dtype))
 
     def score(self, X: Any, y: Any = None) -> float:
         """The mean objective of rows with its sign turned, so that larger is better.
@@ -296,6 +315,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             Score.
         """
         check_is_fitted(self)
+        self._refuse_changes()
         data = read_matrix(self, X, reset=False)
         atoms = self.components_.astype(data.dtype, copy=False)
         solve = self._solver(atoms, self.algorithm)
@@ -324,14 +344,31 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 self._A, self._B = np.zeros((n_atoms, n_atoms)), np.zeros((n_atoms, data.shape[1]))
             else:
                 self.components_ = self._given_atoms(data)
+            self._fitted_with = self._settings()
             self.n_iter_, self.n_steps_, self._n_seen = 0, 0, 0
             self.history_: list[dict[str, float]] = []
         return data, random
 
+    def _settings(self) -> dict[str, Any]:
+        """The parameters that give codes and atoms their meaning."""
+        names = ("n_components", "algorithm", "alpha", "n_nonzero_coefs", "positive", "positive_dict", "split_sign")
+        return {name: getattr(self, name) for name in (*names, "learning")} | {"learned": self.dictionary is None}
+
+    def _refuse_changes(self) -> None:
+        for name, value in self._settings().items():
+            before = self._fitted_with[name]
+            if value != before:
+                raise ValueError(
+                    f"{type(self).__name__} was fitted with {name}={before!r} and now has {value!r}. Fit it anew; or "
+                    "code with the same atoms otherwise by SparseCoder(dictionary=coder.components_, ...)."
+                )
+
     def _given_atoms(self, data: Matrix) -> np.ndarray:
-        atoms: np.ndarray = check_array(
-            self.dictionary, dtype=data.dtype, copy=True, estimator=self, input_name="dictionary"
-        )
+        given = self.dictionary.detach().cpu() if isinstance(self.dictionary, torch.Tensor) else self.dictionary
+        try:
+            atoms: np.ndarray = check_array(given, dtype=data.dtype, copy=True, input_name="dictionary")
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{type(self).__name__}(dictionary=...): {error}") from None
         if atoms.shape[1] != data.shape[1]:
             raise ValueError(
                 f"{type(self).__name__}: atoms of the dictionary have {atoms.shape[1]} features, rows of X have "
@@ -450,7 +487,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         if not math.isfinite(loss):
             raise ValueError(self._too_large())
         self.n_iter_ += 1
-        self.history_.append({"epoch": self.n_iter_, "train_loss": loss})
+        self.history_ = [*self.history_, {"epoch": self.n_iter_, "train_loss": loss}]
         if self.verbose:
             print(f"[{type(self).__name__}] pass {self.n_iter_}, objective {loss:.6g}")
         return loss
@@ -467,31 +504,36 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             from skrep.solvers.threshold import soft_threshold
 
             return lambda rows: soft_threshold(self._products(rows, atoms), self.alpha_, positive=self.positive)
-        if algorithm == "lasso":
+        # in float64, as products in float32 do not tell atoms apart that are nearly the same
+        wide = atoms.astype(np.float64)
+        gram = self._products(wide, wide)
+
+        def solve(rows: np.ndarray) -> np.ndarray:
             from skrep.solvers.lasso import lasso
+            from skrep.solvers.omp import omp
 
-            wide = atoms.astype(np.float64)
-            gram, n_features = self._products(wide, wide), atoms.shape[1]
+            products = self._products(rows.astype(np.float64), wide)
+            if algorithm == "lasso":
+                codes = lasso(gram, products, self.alpha_, atoms.shape[1], positive=self.positive)
+            else:
+                codes = omp(gram, products, n_nonzero)
+            with np.errstate(over="ignore"):
+                codes = codes.astype(rows.dtype, copy=False)
+            return self._finite(codes)
 
-            def solve(rows: np.ndarray) -> np.ndarray:
-                correlations = self._products(rows, atoms).astype(np.float64)
-                codes = lasso(gram, correlations, self.alpha_, n_features, positive=self.positive)
-                return codes.astype(rows.dtype)
-
-            return solve
-        from skrep.solvers.omp import omp
-
-        gram = self._products(atoms, atoms)
-        return lambda rows: omp(gram, self._products(rows, atoms), n_nonzero)
+        return solve
 
     def _products(self, rows: np.ndarray, atoms: np.ndarray) -> np.ndarray:
         """Inner products, (n_rows, n_atoms)."""
         with np.errstate(over="ignore", invalid="ignore"):
-            products: np.ndarray = rows @ atoms.T
-            finite = math.isfinite(products.sum())  # the quicker look, whose sum may itself overflow
-        if not finite and not np.isfinite(products).all():
+            return self._finite(rows @ atoms.T)
+
+    def _finite(self, values: np.ndarray) -> np.ndarray:
+        with np.errstate(over="ignore", invalid="ignore"):
+            finite = math.isfinite(values.sum())  # the quicker look, whose sum may itself overflow
+        if not finite and not np.isfinite(values).all():
             raise ValueError(self._too_large())
-        return products
+        return values
 
     def _code_on_device(
         self, atoms: np.ndarray, algorithm: str, n_nonzero: int, device: torch.device, rows: np.ndarray

@@ -187,3 +187,16 @@ def test_columns_are_held_against_those_of_fit(path):
     for X in (VALUES[:, :2], Rows(VALUES[:, :2])):
         with pytest.raises(ValueError, match="X has 2 features, but Reader is expecting 3"):
             read_matrix(reader, X, reset=False)
+
+
+def test_masked_arrays_are_refused():
+    X = np.ma.masked_array(np.ones((5, 3)), mask=np.eye(5, 3, dtype=bool))
+    with pytest.raises(ValueError, match=r"Reader got a masked array\. Fill it first"):
+        read(X)
+
+
+def test_bfloat16_tensors():
+    X = torch.arange(12.0).reshape(4, 3)
+    rows = read(X.bfloat16())
+    assert rows.dtype == np.float32
+    np.testing.assert_array_equal(rows.chunk(0, 4), X.numpy())

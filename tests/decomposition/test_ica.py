@@ -444,3 +444,18 @@ def test_save_and_load(tmp_path):
     np.testing.assert_array_equal(loaded.transform(X), encoder.transform(X))
     np.testing.assert_array_equal(loaded.inverse_transform(np.eye(4)), encoder.inverse_transform(np.eye(4)))
     assert repr(loaded) == repr(encoder)
+
+
+def test_whiten_changed_after_fit():
+    X = np.random.default_rng(0).laplace(size=(300, 4)) + 5
+    fitted = FastICAEncoder(random_state=0).fit(X)
+    expected = fitted.transform(X)
+    fitted.set_params(whiten=False)
+    np.testing.assert_array_equal(fitted.transform(X), expected)
+    np.testing.assert_allclose(fitted.inverse_transform(expected), X)
+
+
+def test_features_of_another_width():
+    fitted = FastICAEncoder(2, random_state=0).fit(np.random.default_rng(0).laplace(size=(300, 4)))
+    with pytest.raises(ValueError, match="X has 3 features, but FastICAEncoder has 2 components"):
+        fitted.inverse_transform(np.zeros((5, 3)))

@@ -327,3 +327,16 @@ def test_save_and_load(coder, tmp_path):
     assert repr(loaded) == repr(fitted)
     assert vars(loaded).keys() == vars(fitted).keys()
     pd.testing.assert_frame_equal(clone(loaded).fit_transform(IMAGES), fitted.transform(IMAGES), check_exact=True)
+
+
+def test_pooling_is_that_of_fit():
+    fitted = encoder(PCAEncoder(3)).fit(IMAGES)
+    expected = fitted.transform(IMAGES)
+    np.testing.assert_array_equal(fitted.set_params(pooling=(1, 1)).transform(IMAGES), expected)
+    assert len(fitted.get_feature_names_out()) == expected.shape[1]
+
+
+def test_codes_that_are_not_finite():
+    fitted = encoder(Returns(lambda X: X[:, :2] * np.nan)).fit(IMAGES)
+    with pytest.raises(ValueError, match=r"Returns.transform returned NaN or infinity"):
+        fitted.transform(IMAGES)

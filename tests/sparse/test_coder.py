@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn import decomposition
@@ -481,15 +482,79 @@ def test_partial_fit_goes_on_after_fit(digits):
 
 
 def test_a_first_chunk_with_fewer_rows_than_atoms(digits):
+    coder = SparseCoder(30, random_state=0)
+    with pytest.raises(ValueError, match=r"the first partial_fit got 29 rows, fewer than n_components=30"):
+        coder.partial_fit(digits[0][:29])
+    assert not [name for name in vars(coder) if name.endswith("_")]
+    coder.partial_fit(digits[0][:30]).partial_fit(digits[0][30:31])
+    assert coder.n_iter_ == 2
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"algorithm": "omp"}, "algorithm='lasso' and now has 'omp'"),
+        ({"algorithm": "nonsense"}, "algorithm='lasso' and now has 'nonsense'"),
+        ({"alpha": 5.0}, "alpha=None and now has 5.0"),
+        ({"n_components": 5}, "n_components=8 and now has 5"),
+        ({"dictionary": np.eye(64)}, "learned=True and now has False"),
+        ({"split_sign": True}, "split_sign=False and now has True"),
+    ],
+)
+def test_parameters_changed_after_fit(changed, message, digits):
     X, _ = digits
-    coder = SparseCoder(30, random_state=0).partial_fit(X[:1])
-    assert coder.components_.shape == (30, 64)
-    assert np.isfinite(coder.components_).all()
-    for start in range(1, 600, 100):
-        coder.partial_fit(X[start : start + 100])
-    for _ in range(10):
-        coder.partial_fit(X)
-    assert -coder.score(X) <= -1.15 * SparseCoder(30, alpha=coder.alpha_, random_state=0).fit(X).score(X)
+    coder = SparseCoder(8, max_iter=1, random_state=0).fit(X)
+    expected = coder.transform(X)
+    before = coder.get_params()
+    coder.set_params(**changed)
+    for use in (coder.transform, coder.score, coder.partial_fit):
+        with pytest.raises(ValueError, match=f"was fitted with {message}"):
+            use(X)
+    coder.set_params(**before)
+    np.testing.assert_array_equal(coder.transform(X), expected)
+
+
+def test_a_shallow_copy_learns_by_itself(digits):
+    coder = SparseCoder(8, max_iter=1, random_state=0).fit(digits[0])
+    before = state(coder)
+    copy.copy(coder).partial_fit(digits[0])
+    assert state(coder) == before
+
+
+@pytest.mark.parametrize("settings", [{"alpha": 1e-4}, {"algorithm": "omp", "n_nonzero_coefs": 5}], ids=str)
+def test_float32_rows_are_solved_in_float64(settings):
+    rng = np.random.default_rng(0)
+    D = (rng.normal(size=10) + 1e-3 * rng.normal(size=(30, 10))).astype(np.float32)
+    X = rng.normal(size=(40, 10)).astype(np.float32)
+    narrow = SparseCoder(dictionary=D, **settings).fit(X).transform(X)
+    wide = SparseCoder(dictionary=D, **settings).fit(X.astype(np.float64)).transform(X.astype(np.float64))
+    assert narrow.dtype == np.float32
+    np.testing.assert_array_equal(narrow, wide.astype(np.float32))
+
+
+def test_results_that_no_float_holds_are_an_error():
+    rng = np.random.default_rng(0)
+    D, X = (1e-19 * rng.normal(size=(20, 12))).astype(np.float32), (1e20 * rng.normal(size=(5, 12))).astype(np.float32)
+    coder = SparseCoder(dictionary=D, alpha=1e-10).fit(X)
+    with pytest.raises(ValueError, match="Rescale"):
+        coder.transform(X)
+    with pytest.raises(ValueError, match="Rescale"):
+        SparseCoder(dictionary=2 * np.eye(12)).fit(np.eye(12)).inverse_transform(np.full((1, 12), 1e308))
+    assert not SparseCoder(dictionary=np.eye(12), algorithm="threshold", alpha=1e300).fit(X).transform(X).any()
+
+
+def test_kinds_of_dictionary(digits):
+    X, D = digits[0], dictionary()
+    expected = SparseCoder(dictionary=D).fit(X).transform(X)
+    for given in (D.tolist(), pd.DataFrame(D), torch.tensor(D, requires_grad=True), np.asfortranarray(D)):
+        np.testing.assert_array_equal(SparseCoder(dictionary=given).fit(X).transform(X), expected)
+    for bad, message in (
+        ([["a", "b"]], "could not convert"), (D[0], "Expected 2D"), (D * np.nan, "NaN"), (1j * D, "[Cc]omplex"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=rf"SparseCoder\(dictionary=\.\.\.\): .*{message}"):
+            SparseCoder(dictionary=bad).fit(X)
+    with pytest.raises(ValueError, match="dictionary must be an array-like of shape"):
+        SparseCoder(dictionary=3).fit(X)
 
 
 @pytest.mark.parametrize("bad", ["columns", "NaN", "too large", "parameter"])
@@ -553,6 +618,7 @@ def test_a_file_with_nan(tmp_path, digits):
 PEAK = """
 import sys
 import numpy as np
+import pandas as pd
 from skrep import SparseCoder
 from skrep.data import matrix
 from skrep.sparse import coder as module
