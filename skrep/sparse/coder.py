@@ -129,8 +129,13 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     compiles at the first call (some seconds, kept on disk). Rows are spread over torch's threads. On a GPU the lasso is
     solved by FISTA, to a duality gap of 1e-5.
 
+    Atoms begin as rows drawn at random; where there are more atoms than rows, the others begin as random directions.
     Atoms that rows stopped using, and atoms that became the same as another, are replaced by the rows that are coded
-    worst.
+    worst. Of atoms that depend on one another a row uses independent ones; equal atoms are never used together.
+
+    Unlike in scikit-learn's ``SparseCoder``, `n_components` is the first parameter, `alpha` and `n_nonzero_coefs` hold
+    for learning and coding, and an encoder with a given dictionary is fitted like any other. Parameters that were
+    changed after ``fit`` are refused: ``SparseCoder(dictionary=coder.components_, ...)`` codes otherwise.
 
     ``numpy.memmap`` and torch Datasets are read in pieces; mini-batches are then drawn from pieces in random order.
 
