@@ -122,7 +122,8 @@ def coding(X: np.ndarray, D: np.ndarray, spams: Any, runs: int) -> None:
         "scikit-learn, omp": keep(codes, "scikit-learn, omp", lambda: pursuit.transform(X)),
     }
     if spams:
-        sides["SPAMS"] = keep(codes, "SPAMS", lambda: spams.omp(X_columns, D_columns, L=N_NONZERO, eps=0.0, numThreads=1))
+        settings = {"L": N_NONZERO, "eps": 0.0, "numThreads": 1}
+        sides["SPAMS"] = keep(codes, "SPAMS", lambda: spams.omp(X_columns, D_columns, **settings))
     seconds = alternate(sides, runs)
     figures = {side: objective(X, _dense(Z), D, 0) for side, Z in codes.items()}
     report("pursuit, 8 atoms", seconds, figures, "half the squared error")
