@@ -17,8 +17,9 @@ __all__ = ["lasso"]
 
 EPSILON = float(np.finfo(np.float64).eps)
 
-# Of coordinate descent, where the search has lost its way among atoms that are nearly the same.
-SWEEPS = 1000
+# A search that ends with an atom's correlation so far above alpha (for correlations of size one) has lost its way among
+# atoms that are nearly the same. Coordinate descent, in so many sweeps, then goes on.
+LOST, SWEEPS = 1e-9, 1000
 
 
 def lasso(gram: np.ndarray, correlations: np.ndarray, alpha: float, n_features: int, *, positive: bool) -> np.ndarray:
@@ -66,8 +67,8 @@ def _lasso(gram: Any, correlations: Any, alpha: Any, limit: int, positive: bool,
         for k in range(n_atoms):
             gradient[k] = q[k]
             largest = max(largest, abs(q[k]))
-        threshold = alpha + 64 * EPSILON * (alpha + largest)  # alpha, and what rounding may add
-        is_optimal = False
+        scale = alpha + largest
+        threshold = alpha + 64 * EPSILON * scale  # alpha, and what rounding may add
         for _ in range(50 * size):  # a bound on what rounding could do; a search takes about as many steps as atoms
             # the atom whose correlation with the residual is largest
             largest = 0.0
@@ -78,13 +79,12 @@ def _lasso(gram: Any, correlations: Any, alpha: Any, limit: int, positive: bool,
                 for k in range(n_atoms):
                     largest = max(largest, abs(gradient[k]))
             if largest <= threshold:
-                is_optimal = True
                 break
             j = 0
             while abs(gradient[j]) != largest or (positive and gradient[j] < 0):
                 j += 1
             if is_active[j]:
-                break  # no progress beyond rounding
+                break  # no progress that rounding would show
             active[m], code[m], sign[m] = j, 0.0, math.copysign(alpha, gradient[j])
             is_active[j] = True
             _extend(factor, gram, active, m)
@@ -112,10 +112,12 @@ def _lasso(gram: Any, correlations: Any, alpha: Any, limit: int, positive: bool,
                 row = gram[active[a]]
                 for k in range(n_atoms):
                     gradient[k] -= code[a] * row[k]
+        lost = largest > alpha + LOST * scale
         for a in range(m):
             codes[i, active[a]] = code[a]
             is_active[active[a]] = False
-        if not is_optimal:
+            lost = lost or not math.isfinite(code[a])
+        if lost:
             _descend(gram, q, alpha, positive, codes[i], gradient)
 
 
