@@ -22,8 +22,6 @@ class Matrix:
         Rows and columns.
     dtype : dtype
         Of the chunks.
-    in_memory : ndarray or None
-        The whole matrix where it is in memory in that dtype.
     """
 
     def __init__(self, rows: np.ndarray | Source, name: str):
@@ -32,8 +30,6 @@ class Matrix:
         single = isinstance(rows, Source) or rows.dtype == np.float32  # Datasets are read as float32
         self.dtype = np.dtype(np.float32 if single else np.float64)
         self._mapped = is_memory_mapped(rows)
-        whole = isinstance(rows, np.ndarray) and not self._mapped and rows.dtype == self.dtype
-        self.in_memory: np.ndarray | None = rows if whole and isinstance(rows, np.ndarray) else None
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -81,14 +77,17 @@ class Matrix:
         What is not in memory is read in blocks of about 64 MiB of float64: blocks come in random order, and rows are
         shuffled inside each.
         """
-        in_memory = isinstance(self._rows, np.ndarray) and not self._mapped
-        block = len(self) if in_memory else max(rows, self._rows_in(CHUNK_BYTES))
-        for start in block * random.permutation(-(-len(self) // block)):
-            order = random.permutation(min(block, len(self) - start))
-            read = self if in_memory else self.chunk(start, start + len(order))
-            for first in range(0, len(order), rows):
-                index = order[first : first + rows]
-                yield self.take(index) if isinstance(read, Matrix) else read[index]
+        if isinstance(self._rows, np.ndarray) and not self._mapped:
+            order = random.permutation(len(self))
+            for first in range(0, len(self), rows):
+                yield self.take(order[first : first + rows])
+            return
+        size = max(rows, self._rows_in(CHUNK_BYTES))
+        for start in size * random.permutation(-(-len(self) // size)):
+            block = self.chunk(start, min(start + size, len(self)))
+            order = random.permutation(len(block))
+            for first in range(0, len(block), rows):
+                yield block[order[first : first + rows]]
 
     def _rows_in(self, n_bytes: int) -> int:
         return max(1, n_bytes // (8 * max(1, self.shape[1])))
