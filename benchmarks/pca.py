@@ -10,10 +10,7 @@ as the other.
 
 import argparse
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,7 @@ from typing import Any
 import numpy as np
 from sklearn.decomposition import PCA, IncrementalPCA
 
+from benchmarks._measure import alternate, peak_memory
 from skrep import PCAEncoder
 
 SOLVERS = ("covariance_eigh", "randomized", "arpack", "full")
@@ -32,13 +30,8 @@ SHAPES = [  # rows, columns, components
 ]  # fmt: skip
 
 PEAK_OF_FIT = """
-import sys
 import numpy as np
 from skrep import PCAEncoder
-
-def peak():
-    lines = open("/proc/self/status").read().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 begin = peak()
 PCAEncoder(int(sys.argv[2])).fit(np.load(sys.argv[1], mmap_mode="r"))
@@ -54,20 +47,6 @@ def rows_like_images(n_samples: int, n_features: int, dtype: Any = np.float32, s
     X = rng.standard_normal((n_samples, rank), np.float32) @ axes
     X += 0.1 * rng.standard_normal((n_samples, n_features), np.float32) + 1
     return X.astype(dtype, copy=False)
-
-
-def alternate(sides: dict[str, Callable[[], Any]], runs: int, most: float = 4.0) -> dict[str, list[float]]:
-    """Seconds of each side, in alternating runs after a first; what takes longer than `most` seconds runs once."""
-    seconds: dict[str, list[float]] = {side: [] for side in sides}
-    for run in range(runs + 1):
-        for side, call in sides.items():
-            if run and max(seconds[side]) > most:
-                continue
-            begin = time.perf_counter()
-            call()
-            taken = time.perf_counter() - begin
-            seconds[side] = [taken] if run == 1 or not run else [*seconds[side], taken]
-    return seconds
 
 
 def in_memory(X: np.ndarray, n_components: int, runs: int) -> None:
@@ -122,16 +101,15 @@ def out_of_core(X: np.ndarray, folder: Path, runs: int) -> None:
     print(f"\nskrep is {ratio:.1f} times as fast")
 
 
-def peak_memory(folder: Path, n_samples: int) -> None:
+def memory(folder: Path, n_samples: int) -> None:
     path = folder / f"{n_samples}.npy"
     file = np.lib.format.open_memmap(path, "w+", np.float32, (n_samples, N_FEATURES))
     for start in range(0, n_samples, 10_000):
         file[start : start + 10_000] = rows_like_images(min(10_000, n_samples - start), N_FEATURES, seed=start)
     file.flush()
     del file
-    command = [sys.executable, "-c", PEAK_OF_FIT, str(path), str(N_COMPONENTS)]
-    begin, end = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    print(f"| {n_samples} | {path.stat().st_size / 2**20:.0f} | {float(begin):.0f} | {float(end):.0f} |", flush=True)
+    begin, end = peak_memory(PEAK_OF_FIT, path, N_COMPONENTS)
+    print(f"| {n_samples} | {path.stat().st_size / 2**20:.0f} | {begin:.0f} | {end:.0f} |", flush=True)
     path.unlink()
 
 
@@ -158,4 +136,4 @@ def main(arguments: list[str]) -> None:
         if Path("/proc/self/status").exists():
             print("\n| rows | file, MiB | peak memory before fit, MiB | peak memory of fit, MiB |\n|---|---|---|---|")
             for n_samples in (60_000, 600_000):
-                peak_memory(Path(folder), n_samples)
+                memory(Path(folder), n_samples)

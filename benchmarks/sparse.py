@@ -11,7 +11,6 @@ import argparse
 import importlib
 import math
 import statistics
-import subprocess
 import sys
 import tempfile
 import warnings
@@ -28,20 +27,15 @@ from sklearn.decomposition import SparseCoder as PeersCoder
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from benchmarks._data import cifar10
-from benchmarks.pca import alternate
+from benchmarks._measure import alternate, peak_memory
 from skrep import SparseCoder
 from skrep.datasets import load_fashion
 
 N_PATCHES, SIDE, N_ATOMS, ALPHA, N_NONZERO, BATCH = 20_000, 8, 256, 0.15, 8, 256
 
 PEAK_OF_FIT = """
-import sys
 import numpy as np
 from skrep import SparseCoder
-
-def peak():
-    lines = open("/proc/self/status").read().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 X = np.load(sys.argv[1], mmap_mode="r")
 coder = SparseCoder(64, max_iter=1, random_state=0)
@@ -159,7 +153,7 @@ def learning(X: np.ndarray, held_out: np.ndarray, spams: Any, runs: int) -> None
     report("one epoch of learning", seconds, figures, "objective on other patches")
 
 
-def peak_memory(folder: Path, shape: tuple[int, int]) -> None:
+def memory(folder: Path, shape: tuple[int, int]) -> None:
     path, rng, rows = folder / "rows.npy", np.random.default_rng(0), max(1, 2_000_000 // shape[1])
     file = np.lib.format.open_memmap(path, "w+", np.float32, shape)
     for start in range(0, shape[0], rows):
@@ -167,8 +161,7 @@ def peak_memory(folder: Path, shape: tuple[int, int]) -> None:
         file[start:stop] = rng.standard_normal((stop - start, shape[1]), np.float32)
     file.flush()
     del file
-    done = subprocess.run([sys.executable, "-c", PEAK_OF_FIT, str(path)], capture_output=True, text=True, check=True)
-    begin, end = map(float, done.stdout.split())
+    begin, end = peak_memory(PEAK_OF_FIT, path)
     size = path.stat().st_size / 2**20
     print(f"| {shape[0]} x {shape[1]} | {size:.0f} | {begin:.0f} | {end:.0f} |", flush=True)
     path.unlink()
@@ -197,7 +190,7 @@ def main(arguments: list[str]) -> None:
         )
         with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
             for shape in ((100_000, 200), (1_000_000, 200), (2000, 10_000), (20_000, 10_000)):
-                peak_memory(Path(folder), shape)
+                memory(Path(folder), shape)
 
 
 if __name__ == "__main__":

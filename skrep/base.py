@@ -46,7 +46,7 @@ from skrep.engine.interrupts import DeferredInterrupt
 from skrep.engine.optimizers import DEFAULT_LR
 from skrep.engine.randomness import derive_seed, global_generators
 from skrep.engine.sklearn_callbacks import CONTEXT_ATTRIBUTES, CallbackSupportMixin, EpochTasks, with_callbacks
-from skrep.params import Integer, Real, check_params, param, params
+from skrep.params import RANDOM_STATE, Integer, Real, check_params, param, params
 
 __all__ = ["Encoder", "RandomEncoder", "TorchTransformer", "all_or_nothing"]
 
@@ -85,9 +85,7 @@ class Encoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
     """
 
     device: str = param(str, default="auto")
-    random_state: int | np.random.RandomState | None = param(
-        Integer(low=0, high=2**32 - 1), np.random.RandomState, None, default=None
-    )
+    random_state: int | np.random.RandomState | None = param(*RANDOM_STATE, default=None)
 
     @property
     def _takes_images(self) -> bool:

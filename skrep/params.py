@@ -22,7 +22,9 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, dataclass_transform
 
-__all__ = ["Integer", "Real", "SequenceOf", "check_params", "param", "params"]
+import numpy as np
+
+__all__ = ["RANDOM_STATE", "Integer", "Real", "SequenceOf", "check_params", "param", "params"]
 
 T = TypeVar("T")
 
@@ -76,6 +78,10 @@ class SequenceOf:
 
     def __str__(self) -> str:
         return f"a list or tuple of which each item is {self.item}"
+
+
+# What a ``random_state`` accepts.
+RANDOM_STATE = (Integer(low=0, high=2**32 - 1), np.random.RandomState, None)
 
 
 def param(*valid: object, default: T) -> T:

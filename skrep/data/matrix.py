@@ -67,7 +67,7 @@ class Matrix:
 
     def chunks(self, rows: int | None = None) -> Iterator[np.ndarray]:
         """All rows in order, `rows` at a time (None: about 64 MiB of float64)."""
-        rows = rows or self._rows_in(CHUNK_BYTES)
+        rows = rows or self._chunk_rows()
         for start in range(0, len(self), rows):
             yield self.chunk(start, min(start + rows, len(self)))
 
@@ -82,15 +82,15 @@ class Matrix:
             for first in range(0, len(self), rows):
                 yield self.take(order[first : first + rows])
             return
-        size = max(rows, self._rows_in(CHUNK_BYTES))
+        size = max(rows, self._chunk_rows())
         for start in size * random.permutation(-(-len(self) // size)):
             block = self.chunk(start, min(start + size, len(self)))
             order = random.permutation(len(block))
             for first in range(0, len(block), rows):
                 yield block[order[first : first + rows]]
 
-    def _rows_in(self, n_bytes: int) -> int:
-        return max(1, n_bytes // (8 * max(1, self.shape[1])))
+    def _chunk_rows(self) -> int:
+        return max(1, CHUNK_BYTES // (8 * max(1, self.shape[1])))
 
 
 def _forget(array: Any) -> None:

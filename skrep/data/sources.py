@@ -209,6 +209,13 @@ def _as_tensor(rows: Any) -> Tensor:
     return torch.from_numpy(rows if rows.dtype == np.uint8 else rows.astype(np.float32, copy=False))
 
 
+def tensor_to_array(tensor: Tensor) -> np.ndarray:
+    """A tensor's values in NumPy, which has no bfloat16."""
+    tensor = tensor.detach().cpu()
+    array: np.ndarray = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    return array
+
+
 def is_memory_mapped(array: Any) -> bool:
     """Whether an array, or an array that it is a view of, is a numpy.memmap."""
     while isinstance(array, np.ndarray):

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from sklearn.utils.validation import validate_data
 
-from skrep.data.sources import ArraySource, DatasetSource, Source, is_memory_mapped
+from skrep.data.sources import ArraySource, DatasetSource, Source, is_memory_mapped, tensor_to_array
 
 __all__ = ["read_rows", "read_table", "refuse_other_units"]
 
@@ -88,7 +88,7 @@ def _look_for_images(X: Any) -> tuple[Any, bool]:
                     f"image {i} of the list has shape {tuple(item.shape)}, image 0 has {tuple(X[0].shape)}: all images "
                     "must have one size. Resize them first, for example with Pillow's Image.resize."
                 )
-        X = np.stack([item.detach().cpu().numpy() if isinstance(item, torch.Tensor) else item for item in X])
+        X = np.stack([tensor_to_array(item) if isinstance(item, torch.Tensor) else item for item in X])
     return X, len(getattr(X, "shape", ())) == 4
 
 
@@ -98,7 +98,7 @@ def _read_images(estimator: Any, X: Any, *, reset: bool) -> Source:
         source: Source = DatasetSource(X)
         _refuse_channels_first((len(source), *source.shape), name)
     else:
-        X = X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else np.asanyarray(X)
+        X = tensor_to_array(X) if isinstance(X, torch.Tensor) else np.asanyarray(X)
         if isinstance(X, np.ma.MaskedArray):
             raise ValueError(f"{name} got masked images. Fill them first, for example with X.filled(0).")
         _refuse_channels_first(X.shape, name)
@@ -212,7 +212,7 @@ def check_table(estimator: Any, X: Any, *, reset: bool, **rules: Any) -> Any:
     """``validate_data`` for numbers of any type (`rules` are passed on), with skrep's messages."""
     name = type(estimator).__name__
     if isinstance(X, torch.Tensor):
-        X = (X.detach().float() if X.dtype == torch.bfloat16 else X.detach()).cpu().numpy()  # NumPy has no bfloat16
+        X = tensor_to_array(X)
     if isinstance(X, np.ma.MaskedArray):
         raise ValueError(f"{name} got a masked array. Fill it first, for example with X.filled(0).")
     _refuse_other_modalities(X, name)

@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from skrep.base import all_or_nothing
 from skrep.data import Matrix, read_matrix
 from skrep.engine import draw_seed, resolve_device
-from skrep.params import Integer, Real, check_params, param, params
+from skrep.params import RANDOM_STATE, Integer, Real, check_params, param, params
 
 __all__ = ["FastICAEncoder"]
 
@@ -131,9 +131,7 @@ class FastICAEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     tol: float = param(Real(low=0), default=1e-4)
     w_init: Any = param(default=None)
     whiten_solver: str = param("svd", "eigh", default="svd")
-    random_state: int | np.random.RandomState | None = param(
-        Integer(low=0, high=2**32 - 1), np.random.RandomState, None, default=None
-    )
+    random_state: int | np.random.RandomState | None = param(*RANDOM_STATE, default=None)
     order: str | None = param("negentropy", None, default=None)
     solver: str = param("fastica", "picard", default="fastica")
     device: str = param(str, default="auto")

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from skrep.base import all_or_nothing
 from skrep.data import read_matrix
-from skrep.data.sources import CHUNK_BYTES, is_memory_mapped
+from skrep.data.sources import CHUNK_BYTES, is_memory_mapped, tensor_to_array
 from skrep.solvers.scatter import (
     Scatter,
     leading_eigenpairs,
@@ -370,7 +370,7 @@ class PCAEncoder(PCA):
             matrix = read_matrix(self, X, reset=True)
             return matrix.chunk(0, len(matrix)) if matrix.shape[0] < matrix.shape[1] else X
         if self.batch_size is None and _is_on_device(X) and X.ndim == 2 and X.shape[0] < X.shape[1]:
-            return X.detach().cpu().numpy()
+            return tensor_to_array(X)
         return X
 
     def _takes_chunks(self, X: Any) -> bool:
@@ -407,7 +407,8 @@ class PCAEncoder(PCA):
 
     def _add(self, rows: Scatter, dtype: np.dtype) -> None:
         if hasattr(self, "mean_"):
-            seen, dtype = self._seen(), np.result_type(dtype, self._rows_dtype())
+            before, dtype = self._seen(), np.result_type(dtype, self._rows_dtype())
+            seen = Scatter(before.n, before.mean, before.matrix.copy())  # sums are in place
             seen.add(rows.n, rows.mean, rows.matrix)
         else:
             seen = rows
@@ -421,7 +422,7 @@ class PCAEncoder(PCA):
     def _seen(self) -> Scatter:
         """The sums over all rows so far; after a fit in memory, those that the fitted model stands for."""
         if "_scatter" in vars(self):
-            return Scatter(int(self.n_samples_seen_), self.mean_, self._scatter.copy())  # sums are in place
+            return Scatter(int(self.n_samples_seen_), self.mean_, self._scatter)
         mean, axes, variances = (
             np.asarray(a, np.float64) for a in (self.mean_, self.components_, self.explained_variance_)
         )
@@ -593,7 +594,7 @@ def _as_array(X: Any) -> Any:
     """Tensors on the CPU as arrays, unless scikit-learn is told to work on tensors."""
     if not isinstance(X, Tensor) or _is_on_device(X) or get_config()["array_api_dispatch"]:
         return X
-    return X.detach().numpy()
+    return tensor_to_array(X)
 
 
 def _is_on_device(X: Any) -> bool:

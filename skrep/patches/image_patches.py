@@ -20,7 +20,8 @@ from skrep.base import all_or_nothing
 from skrep.data import Source, read_rows
 from skrep.data.sources import CHUNK_BYTES
 from skrep.engine import draw_seed
-from skrep.params import Integer, Real, SequenceOf, check_params, param, params
+from skrep.params import RANDOM_STATE, Integer, Real, SequenceOf, check_params, param, params
+from skrep.solvers.scatter import scatter_of
 
 __all__ = ["ImagePatches", "read_images"]
 
@@ -124,9 +125,7 @@ class ImagePatches(TransformerMixin, BaseEstimator):
     whiten: bool = param(bool, default=True)
     regularization: float = param(Real(low=0), default=0.1)
     n_patches: int = param(Integer(low=1), default=100_000)
-    random_state: int | np.random.RandomState | None = param(
-        Integer(low=0, high=2**32 - 1), np.random.RandomState, None, default=None
-    )
+    random_state: int | np.random.RandomState | None = param(*RANDOM_STATE, default=None)
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Draw patches and learn to whiten them.
@@ -293,22 +292,22 @@ class ImagePatches(TransformerMixin, BaseEstimator):
         self.patch_shape_ = (size[0], size[1], channels)
         self.grid_shape_ = (height - size[0]) // int(self.stride) + 1, (width - size[1]) // int(self.stride) + 1
         self._pixel_range = images.pixel_range()
-        self.mean_ = self.whitening_ = self.unwhitening_ = None
+        self.mean_: np.ndarray | None = None
+        self.whitening_ = self.unwhitening_ = None
         if self.whiten:
             self._learn_whitening(self._draw(images, self.n_patches, seed))
 
     def _learn_whitening(self, patches: np.ndarray) -> None:
-        mean = patches.mean(0, dtype=np.float64)
-        covariance = np.zeros((len(mean), len(mean)))
-        for start in range(0, len(patches), CHUNK_PATCHES):
-            centred = patches[start : start + CHUNK_PATCHES] - mean
-            covariance += centred.T @ centred
-        variances, axes = np.linalg.eigh(covariance / max(1, len(patches) - 1))
+        starts = range(0, len(patches), CHUNK_PATCHES)
+        scatter = scatter_of(
+            (patches[start : start + CHUNK_PATCHES].astype(np.float64) for start in starts), patches.shape[1]
+        )
+        variances, axes = np.linalg.eigh(scatter.matrix / max(1, len(patches) - 1))
         unit = 1.0 if self.normalize else variances.mean() + CONTRAST_FLOOR
         stretched = np.sqrt(variances.clip(0) + self.regularization * unit)
         used = stretched**2 > NO_VARIANCE
         axes, stretched = axes[:, used], stretched[used]
-        self.mean_ = mean.astype(np.float32)
+        self.mean_ = scatter.mean.astype(np.float32)
         self.whitening_ = ((axes / stretched) @ axes.T).astype(np.float32)
         self.unwhitening_ = ((axes * stretched) @ axes.T).astype(np.float32)
 

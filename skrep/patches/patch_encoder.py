@@ -17,7 +17,7 @@ from skrep.base import all_or_nothing
 from skrep.data import Source
 from skrep.engine import draw_seed
 from skrep.engine.randomness import derive_seed
-from skrep.params import Integer, SequenceOf, check_params, param, params
+from skrep.params import RANDOM_STATE, Integer, SequenceOf, check_params, param, params
 from skrep.patches.image_patches import ImagePatches, read_images
 from skrep.sparse import SparseCoder
 
@@ -99,9 +99,7 @@ class PatchEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
     patches: ImagePatches | None = param(ImagePatches, None, default=None)
     pooling: Any = param("quadrants", SequenceOf(Integer(low=1)), default="quadrants")
     n_patches: int | None = param(Integer(low=1), None, default=None)
-    random_state: int | np.random.RandomState | None = param(
-        Integer(low=0, high=2**32 - 1), np.random.RandomState, None, default=None
-    )
+    random_state: int | np.random.RandomState | None = param(*RANDOM_STATE, default=None)
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Draw patches, learn to whiten them, and fit the coder on them.

@@ -5,9 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numba
+import numpy as np
 import torch
 
-__all__ = ["compiled", "in_threads"]
+__all__ = ["EPSILON", "compiled", "in_threads"]
+
+# Rounding of float64, in which kernels compute.
+EPSILON = float(np.finfo(np.float64).eps)
 
 # Sums may be reordered into vector instructions; NaN and infinity keep their meaning.
 REORDERED = {"reassoc", "contract", "arcp", "nsz"}

@@ -11,11 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from skrep.solvers.compiled import compiled, in_threads
+from skrep.solvers.compiled import EPSILON, compiled, in_threads
 
 __all__ = ["lasso"]
-
-EPSILON = float(np.finfo(np.float64).eps)
 
 # A search that ends with an atom's correlation so far above alpha (for correlations of size one) has lost its way among
 # atoms that are nearly the same. Coordinate descent, in so many sweeps, then goes on.
@@ -150,6 +148,12 @@ def _solve(factor: Any, q: Any, active: Any, sign: Any, solution: Any, m: int) -
         for b in range(a):
             value -= factor[a, b] * solution[b]
         solution[a] = value / factor[a, a]
+    _substitute_back(factor, solution, m)
+
+
+@compiled
+def _substitute_back(factor: Any, solution: Any, m: int) -> None:
+    """Solve factor.T @ x = solution, in place."""
     for a in range(m - 1, -1, -1):
         value = solution[a] / factor[a, a]
         solution[a] = value
@@ -176,11 +180,7 @@ def _exchange(factor: Any, gram: Any, active: Any, sign: Any, code: Any, solutio
     j = active[m]
     for a in range(m):
         solution[a] = factor[m, a]
-    for a in range(m - 1, -1, -1):  # its coefficients in the others
-        value = solution[a] / factor[a, a]
-        solution[a] = value
-        for b in range(a):
-            solution[b] -= factor[a, b] * value
+    _substitute_back(factor, solution, m)  # its coefficients in the others
     direction = 1.0 if sign[m] > 0 else -1.0
     step, first = np.inf, -1
     for a in range(m):

@@ -5,11 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from skrep.solvers.compiled import compiled, in_threads
+from skrep.solvers.compiled import EPSILON, compiled, in_threads
 
 __all__ = ["omp"]
-
-EPSILON = float(np.finfo(np.float64).eps)
 
 
 def omp(gram: np.ndarray, correlations: np.ndarray, n_nonzero_coefs: int) -> np.ndarray:

@@ -15,8 +15,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from skrep.base import all_or_nothing
 from skrep.data import Matrix, read_matrix
+from skrep.data.sources import tensor_to_array
 from skrep.engine import draw_seed, resolve_device
-from skrep.params import Integer, Real, check_params, param, params
+from skrep.params import RANDOM_STATE, Integer, Real, check_params, param, params
 
 __all__ = ["SparseCoder"]
 
@@ -169,9 +170,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     batch_size: int = param(Integer(low=1), default=256)
     tol: float = param(Real(low=0), default=1e-3)
     device: str = param(str, default="auto")
-    random_state: int | np.random.RandomState | None = param(
-        Integer(low=0, high=2**32 - 1), np.random.RandomState, None, default=None
-    )
+    random_state: int | np.random.RandomState | None = param(*RANDOM_STATE, default=None)
     verbose: int = param(Integer(low=0), bool, default=0)
 
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -369,7 +368,8 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 )
 
     def _given_atoms(self, data: Matrix) -> np.ndarray:
-        given = self.dictionary.detach().cpu() if isinstance(self.dictionary, torch.Tensor) else self.dictionary
+        given = self.dictionary
+        given = tensor_to_array(given) if isinstance(given, torch.Tensor) else given
         try:
             atoms: np.ndarray = check_array(given, dtype=data.dtype, copy=True, input_name="dictionary")
         except (ValueError, TypeError) as error:
@@ -510,14 +510,14 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
             return lambda rows: soft_threshold(self._products(rows, atoms), self.alpha_, positive=self.positive)
         # in float64, as products in float32 do not tell atoms apart that are nearly the same
-        wide = atoms.astype(np.float64)
+        wide = atoms.astype(np.float64, copy=False)
         gram = self._products(wide, wide)
 
         def solve(rows: np.ndarray) -> np.ndarray:
             from skrep.solvers.lasso import lasso
             from skrep.solvers.omp import omp
 
-            products = self._products(rows.astype(np.float64), wide)
+            products = self._products(rows.astype(np.float64, copy=False), wide)
             if algorithm == "lasso":
                 codes = lasso(gram, products, self.alpha_, atoms.shape[1], positive=self.positive)
             else:

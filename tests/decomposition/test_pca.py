@@ -661,3 +661,18 @@ def test_leading_eigenpairs(spectrum, k):
     np.testing.assert_allclose(found, values[:k], atol=1e-11 * max(values[0], 1))
     np.testing.assert_allclose(vectors.T @ vectors, np.eye(k), atol=1e-11)
     np.testing.assert_allclose(matrix @ vectors, vectors * found, atol=1e-10 * max(values[0], 1))
+
+
+def test_bfloat16_tensors():
+    X = torch.from_numpy(np.random.default_rng(0).integers(0, 200, size=(30, 4)).astype(np.float32))
+    np.testing.assert_array_equal(PCAEncoder(2).fit_transform(X.bfloat16()), PCAEncoder(2).fit_transform(X))
+
+
+def test_merge_changes_neither_part_that_it_reads():
+    X = np.random.default_rng(0).normal(size=(60, 5))
+    one, two = PCAEncoder(2).partial_fit(X[:30]), PCAEncoder(2).partial_fit(X[30:])
+    scatter, kept = one._scatter, one._scatter.copy()
+    other = two._scatter.copy()
+    one.merge(two)
+    np.testing.assert_array_equal(scatter, kept)  # a shallow copy may hold it
+    np.testing.assert_array_equal(two._scatter, other)
