@@ -5,10 +5,12 @@ from skrep.autoencoder import AutoEncoderTransformer
 from skrep.base import RandomEncoder, TorchTransformer
 from skrep.contrastive import SimCLRTransformer
 from skrep.decomposition import FastICAEncoder, PCAEncoder
+from skrep.energy import DeepBoltzmannEncoder, RBMEncoder
 from skrep.export import export_onnx
 from skrep.patches import PatchEncoder
 from skrep.persistence import load, save
 from skrep.sparse import SparseCoder
+from skrep.stacks import DeepBeliefEncoder
 
 __all__ = [
     # decomposition
@@ -19,6 +21,10 @@ __all__ = [
     "SparseCoder",
     # autoencoders
     "AutoEncoderTransformer",
+    # Boltzmann machines
+    "DeepBeliefEncoder",
+    "DeepBoltzmannEncoder",
+    "RBMEncoder",
     # contrastive learning
     "SimCLRTransformer",
     # the untrained baseline, and the class that new methods derive from

@@ -423,9 +423,11 @@ class TorchTransformer(Encoder):
         index = torch.arange(len(data))
         seed = derive_seed(draw_seed(random_state))
         generator = torch.Generator(device).manual_seed(seed)
+        net.module_.train()
         with torch.no_grad(), global_generators(device):
             torch.manual_seed(seed)
             inputs, _ = self.make_views(data, net.module_)(Batch(data.take(index, device), None, index), generator)
+            net.module_.eval()
             return [view.float().cpu().numpy() for view in self.views_in_data_units(net.module_, inputs)]
 
     def _fit(self, X: Any) -> None:
@@ -518,10 +520,12 @@ class TorchTransformer(Encoder):
         if self.max_epochs is not None:
             return batch_size, self.max_epochs
         cpu, generator = torch.device("cpu"), torch.Generator().manual_seed(0)
+        module.eval()  # nothing moves on
         with global_generators(cpu):
             batch = next(self.batches(data.sample(2), 2, cpu, generator))
             inputs, _ = self.make_views(data, module)(batch, generator)
             work = training_operations(module, inputs) / len(batch.index) * n
+        module.train()
         return batch_size, int(min(200, max(10, DEFAULT_WORK / max(1.0, work))))
 
     def _peak_lr(self) -> float:
@@ -603,9 +607,13 @@ class TorchTransformer(Encoder):
             after_step=self.after_step,
         )
 
-    def _run_key(self, data: Source, seed: int, goes_on: bool) -> str:
+    def _decides(self) -> dict[str, Any]:
+        """The parameters on which the result of training depends."""
         decides = {name: value for name, value in self.get_params(deep=False).items() if name not in self._not_trained}
-        decides["callbacks"] = [c for c in self.callbacks or () if not _only_watches(c)]
+        return decides | {"callbacks": [c for c in self.callbacks or () if not _only_watches(c)]}
+
+    def _run_key(self, data: Source, seed: int, goes_on: bool) -> str:
+        decides = self._decides()
         start = self.net_.module_ if goes_on else None
         return fingerprint(type(self), decides, None if self.random_state is None else seed, start, data)
 

@@ -63,6 +63,8 @@ def quick(cls: type, **options: Any) -> Any:
     """An instance that fits in a blink."""
     names = inspect.signature(cls).parameters
     settings = {"random_state": 0, "max_epochs": 2, "hidden": (8,), "n_components": 2} | options
+    if issubclass(cls, skrep.DeepBeliefEncoder):
+        settings["rbm"] = skrep.RBMEncoder(max_epochs=2)
     if issubclass(cls, skrep.PatchEncoder):
         coder = skrep.SparseCoder(settings["n_components"], algorithm="threshold", max_iter=2)
         settings |= {"coder": coder, "patches": ImagePatches(6, n_patches=200), "pooling": (1, 1)} | options

@@ -8,7 +8,9 @@ import pytest
 GUIDE = Path(__file__).parents[1] / "docs" / "guide"
 
 
-@pytest.mark.parametrize("page", ["ica", "pca", "sparse", pytest.param("patches", marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize(
+    "page", ["boltzmann", "ica", "pca", "sparse", pytest.param("patches", marks=pytest.mark.exhaustive)]
+)
 def test_the_guide_runs(page, tmp_path, monkeypatch):
     pytest.importorskip("matplotlib").use("Agg")
     monkeypatch.chdir(tmp_path)

@@ -1,5 +1,15 @@
 """Networks that turn a batch into features."""
 
+from skrep.backbones.boltzmann import (
+    BoltzmannMachine,
+    BoltzmannTraining,
+    Estimate,
+    MeanField,
+    Phases,
+    default_bits,
+    draw_bits,
+    entropy,
+)
 from skrep.backbones.convnet import ConvDecoder, ConvNet, ConvNetModule
 from skrep.backbones.encoder import InputEncoder, make_encoder
 from skrep.backbones.layers import Linear, Pixels, Standardize, TiedLinear, by_channel, by_column, by_common_scale
@@ -9,12 +19,17 @@ from skrep.backbones.resnet import ResNet, ResNetModule
 __all__ = [
     "ACTIVATIONS",
     "MLP",
+    "BoltzmannMachine",
+    "BoltzmannTraining",
     "ConvDecoder",
     "ConvNet",
     "ConvNetModule",
+    "Estimate",
     "InputEncoder",
     "Linear",
     "MLPModule",
+    "MeanField",
+    "Phases",
     "Pixels",
     "ResNet",
     "ResNetModule",
@@ -25,6 +40,9 @@ __all__ = [
     "by_channel",
     "by_column",
     "by_common_scale",
+    "draw_bits",
+    "entropy",
+    "default_bits",
     "default_widths",
     "make_encoder",
 ]

@@ -18,6 +18,9 @@ __all__ = ["ArraySource", "DatasetSource", "ShapeSource", "Source"]
 # About what one pass over the data holds in memory at a time.
 CHUNK_BYTES = 64 * 2**20
 
+# About what several passes over a few rows are quickest with.
+CACHE_BYTES = 2**20
+
 # In one row of a ShapeSource: four times those of a colour image of 2048x2048 pixels.
 MOST_VALUES = 2**26
 
@@ -62,6 +65,11 @@ class Source(ABC):
         for start in range(0, self.n_samples, rows):
             yield self.chunk(start, min(start + rows, self.n_samples))
 
+    def blocks(self) -> Iterator[Tensor]:
+        """The same in blocks that fit into the processor's cache, for several passes over each."""
+        rows = max(1, CACHE_BYTES // (8 * max(1, math.prod(self.shape))))
+        return (block for chunk in self.chunks() for block in chunk.split(rows))
+
     def pixel_range(self) -> tuple[float, float]:
         """What is black and white in images: 0 and 255 in bytes; 0 and 1 in floats, or what they reach beyond that."""
         if self.chunk(0, 1).dtype == torch.uint8:
@@ -72,7 +80,7 @@ class Source(ABC):
     def range(self) -> tuple[float, float]:
         """Smallest and largest value."""
         if self._range is None:
-            low, high = zip(*((float(chunk.min()), float(chunk.max())) for chunk in self.chunks()), strict=True)
+            low, high = zip(*(map(float, block.aminmax()) for block in self.blocks()), strict=True)
             self._range = min(low), max(high)
         return self._range
 
@@ -91,12 +99,12 @@ class Source(ABC):
             mean = torch.zeros(self.shape, dtype=torch.float64)
             squares = torch.zeros(self.shape, dtype=torch.float64)
             seen = 0
-            for chunk in self.chunks():
-                part = chunk.to(torch.float64)
+            for part in self.blocks():
+                part = part.to(torch.float64)
                 part_mean = part.mean(0)
                 delta = part_mean - mean
                 total = seen + len(part)
-                squares += (part - part_mean).square_().sum(0) + delta.square() * (seen * len(part) / total)
+                squares += part.sub_(part_mean).square_().sum(0) + delta.square() * (seen * len(part) / total)
                 mean += delta * (len(part) / total)
                 seen = total
             self._moments = mean, squares / seen

@@ -199,6 +199,10 @@ def read_table(estimator: Any, X: Any, *, reset: bool) -> Source:
     ValueError, TypeError
         One message with what was got, what was expected and the fix.
     """
+    if isinstance(X, Source):  # what another estimator has read
+        if reset:
+            estimator.n_features_in_ = X.shape[0]
+        return X
     if isinstance(X, torch.utils.data.Dataset):
         return read_dataset(estimator, X, reset=reset)
     X = check_table(estimator, X, reset=reset, ensure_min_samples=2 if reset else 1)

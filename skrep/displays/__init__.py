@@ -4,6 +4,7 @@ from skrep.displays.atoms import AtomsDisplay
 from skrep.displays.embedding import EmbeddingDisplay
 from skrep.displays.few_label import FewLabelDisplay
 from skrep.displays.reconstruction import ReconstructionDisplay
+from skrep.displays.samples import SamplesDisplay
 from skrep.displays.spectrum import SpectrumDisplay
 from skrep.displays.training_curve import TrainingCurveDisplay
 from skrep.displays.views import ViewsDisplay
@@ -13,6 +14,7 @@ __all__ = [
     "EmbeddingDisplay",
     "FewLabelDisplay",
     "ReconstructionDisplay",
+    "SamplesDisplay",
     "SpectrumDisplay",
     "TrainingCurveDisplay",
     "ViewsDisplay",

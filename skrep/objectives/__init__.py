@@ -1,6 +1,14 @@
 """Losses: tensors in, a scalar out."""
 
 from skrep.objectives.contrastive import nt_xent
+from skrep.objectives.energy import contrastive_divergence, neighbour_entropy, sparsity_penalty
 from skrep.objectives.reconstruction import bernoulli_cross_entropy, squared_error
 
-__all__ = ["bernoulli_cross_entropy", "nt_xent", "squared_error"]
+__all__ = [
+    "bernoulli_cross_entropy",
+    "contrastive_divergence",
+    "neighbour_entropy",
+    "nt_xent",
+    "sparsity_penalty",
+    "squared_error",
+]

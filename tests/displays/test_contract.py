@@ -18,6 +18,7 @@ from skrep.displays import (
     EmbeddingDisplay,
     FewLabelDisplay,
     ReconstructionDisplay,
+    SamplesDisplay,
     SpectrumDisplay,
     TrainingCurveDisplay,
     ViewsDisplay,
@@ -42,6 +43,8 @@ MADE = {
     "views of a table": lambda: ViewsDisplay(TABLE, [TABLE + 1]),
     "reconstruction": lambda: ReconstructionDisplay(IMAGES[..., :1], IMAGES[..., 1:2]),
     "reconstruction of a table": lambda: ReconstructionDisplay(TABLE, TABLE / 2),
+    "samples": lambda: SamplesDisplay(IMAGES, 1 - IMAGES, IMAGES),
+    "samples of a table": lambda: SamplesDisplay(TABLE, TABLE[:5] + 1, TABLE / 2),
     "spectrum": lambda: SpectrumDisplay([5.0, 2.0, 1.0], 10.0, "pca"),
     "spectrum of one": lambda: SpectrumDisplay([1.0]),
 }
@@ -51,6 +54,7 @@ FROM = {
     "few labels": lambda **kw: FewLabelDisplay.from_scores({"pca": SCORES}, **kw),
     "views": lambda **kw: ViewsDisplay.from_views(lambda x, generator: 1 - x, IMAGES, **kw),
     "reconstruction": lambda **kw: ReconstructionDisplay.from_estimator(PCA(2).fit(TABLE), TABLE, **kw),
+    "samples": lambda **kw: SamplesDisplay.from_samples(TABLE, TABLE, **kw),
     "spectrum": lambda **kw: SpectrumDisplay.from_features(TABLE, **kw),
 }
 every = pytest.mark.parametrize("make", MADE.values(), ids=MADE)
