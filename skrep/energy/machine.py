@@ -96,7 +96,6 @@ class BoltzmannTransformer(TorchTransformer):
     weight_decay: float = param(Real(low=0), default=1e-5)
     optimizer: Any = param("sgd", "adam", "adamw", type, default="sgd")
 
-    # Measured: more and smaller steps; see docs/defaults.md.
     _largest_batch = 64
 
     def _split(self, data: Source, seed: int) -> tuple[Source, Source | None]:
@@ -122,14 +121,8 @@ class BoltzmannTransformer(TorchTransformer):
         n_observed = len(mean)
         if gaussian := self._is_gaussian(data):
             units = by_column(mean, variance)
-            if (
-                constant := (units.scale.double() - variance.sqrt())
-                .abs()
-                .gt(1e-3 * units.scale)
-                .nonzero()
-                .ravel()
-                .tolist()
-            ):
+            is_constant = (units.scale.double() - variance.sqrt()).abs() > 1e-3 * units.scale  # by_column leaves 1
+            if constant := is_constant.nonzero().ravel().tolist():
                 raise ValueError(
                     f"{type(self).__name__} takes columns as real numbers, but {len(constant)} of {n_observed} are "
                     f"constant (the first is {constant[0]}): no Gaussian unit has such a value. Leave them out "
