@@ -19,6 +19,7 @@ import numpy as np
 import skorch.callbacks
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 from skorch.exceptions import DeviceWarning
@@ -197,6 +198,17 @@ class Encoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         data = self._read(X, reset=False)
         device = next(self._encoder().buffers(), next(self._encoder().parameters(), torch.empty(0))).device
         return encode(self._encoder(), data, device, self._chunk_rows)
+
+    def _read_features(self, X: Any, name: str = "features") -> np.ndarray:
+        """Features that ``transform`` gave, for methods that lead back; `name` is what the method calls them."""
+        check_is_fitted(self)
+        features: np.ndarray = check_array(X, dtype=np.float32, order="C", copy=True)
+        if features.shape[1] != self.n_features_out_:
+            raise ValueError(
+                f"X has {features.shape[1]} columns, but the {name} of this {type(self).__name__} have "
+                f"{self.n_features_out_}."
+            )
+        return features
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "net_")

@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_array
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from skrep.backbones import (
@@ -144,7 +142,7 @@ class AutoEncoderTransformer(TorchTransformer):
             return AutoEncoder(encoder, ConvDecoder(width, data.shape), bernoulli)
         self._refuse("tables", backbone=None)
         if bernoulli:
-            _require_unit_interval(data)
+            data.require_unit_interval("loss='bernoulli'", "loss='mse'")
         widths = default_widths(data.shape[0], self.n_components, self.hidden)
         mlp = MLPModule(widths, self.activation)
         decoder: nn.Module = MLPModule(widths[::-1], self.activation)  # (batch, n_components) -> (batch, n_features)
@@ -200,13 +198,7 @@ class AutoEncoderTransformer(TorchTransformer):
         ndarray of shape (n_samples, n_features) or (n_samples, height, width, channels), float32
             In the units of the data.
         """
-        check_is_fitted(self)
-        codes = check_array(X, dtype=np.float32, order="C", copy=True)
-        if codes.shape[1] != self.n_features_out_:
-            raise ValueError(
-                f"X has {codes.shape[1]} columns, but the codes of this {type(self).__name__} have "
-                f"{self.n_features_out_}."
-            )
+        codes = self._read_features(X, "codes")
         decoder = _Decoder(self.net_.module_)
         return encode(decoder, ArraySource(codes), torch.device(self.net_.device), self._chunk_rows)
 
@@ -261,15 +253,6 @@ class Units(nn.Identity):
 
     def inverse(self, rows: Tensor) -> Tensor:
         return rows
-
-
-def _require_unit_interval(data: Source) -> None:
-    low, high = data.range()
-    if low < 0 or high > 1:
-        raise ValueError(
-            f"loss='bernoulli' needs values in [0, 1]; X goes from {low:.4g} to {high:.4g}. "
-            "Rescale it (sklearn.preprocessing.MinMaxScaler), or use loss='mse'."
-        )
 
 
 class _Decoder(nn.Module):

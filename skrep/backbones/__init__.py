@@ -40,9 +40,9 @@ __all__ = [
     "by_channel",
     "by_column",
     "by_common_scale",
-    "draw_bits",
-    "entropy",
     "default_bits",
     "default_widths",
+    "draw_bits",
+    "entropy",
     "make_encoder",
 ]

@@ -43,6 +43,7 @@ class Source(ABC):
     y: Tensor | None = None
     _moments: tuple[Tensor, Tensor] | None = None
     _range: tuple[float, float] | None = None
+    _is_binary: bool | None = None
 
     @abstractmethod
     def take(self, index: Tensor, device: torch.device) -> Tensor:
@@ -83,6 +84,21 @@ class Source(ABC):
             low, high = zip(*(map(float, block.aminmax()) for block in self.blocks()), strict=True)
             self._range = min(low), max(high)
         return self._range
+
+    def require_unit_interval(self, what: str, instead: str) -> None:
+        """Raise ValueError unless all values can be probabilities: `what` needs that, `instead` does not."""
+        low, high = self.range()
+        if not 0 <= low <= high <= 1:
+            raise ValueError(
+                f"{what} needs values in [0, 1]; X goes from {low:.4g} to {high:.4g}. "
+                f"Rescale it (sklearn.preprocessing.MinMaxScaler), or use {instead}."
+            )
+
+    def is_binary(self) -> bool:
+        """Whether all values are 0 or 1."""
+        if self._is_binary is None:
+            self._is_binary = all(bool((block == block.bool()).all()) for block in self.blocks())
+        return self._is_binary
 
     def sample(self, most: int) -> "Source":
         """At most this many rows, evenly spaced."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from skrep.backbones import BoltzmannMachine, MeanField, default_bits
 from skrep.data import Source
-from skrep.energy.machine import BoltzmannTransformer, read_hidden
+from skrep.energy.machine import BoltzmannTransformer
 from skrep.params import Integer, param, params
 
 __all__ = ["DeepBoltzmannEncoder"]
@@ -116,6 +116,6 @@ class DeepBoltzmannEncoder(BoltzmannTransformer):
         ndarray of shape (n_samples, n_features), float32
             In the units of the data.
         """
-        hidden = read_hidden(self, X)
+        hidden = torch.from_numpy(self._read_features(X)).to(self.net_.device)
         with torch.inference_mode():
             return self._in_data_units(MeanField(self._machine, self.n_mean_field).inverse(hidden))

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
@@ -30,7 +29,7 @@ from skrep.engine import draw_seed
 from skrep.objectives import contrastive_divergence, neighbour_entropy, sparsity_penalty
 from skrep.params import Integer, Real, param, params
 
-__all__ = ["BoltzmannTransformer", "are_bits", "as_count", "read_hidden"]
+__all__ = ["BoltzmannTransformer", "as_count", "visible_units"]
 
 # A real value further from its column's mean counts as so many standard deviations in training: one far outlier would
 # else outweigh all other rows of a batch.
@@ -159,16 +158,10 @@ class BoltzmannTransformer(TorchTransformer):
     def make_views(self, data: Source, module: nn.Module) -> Views:
         """Hook: rows, and rows that the machine dreams up; where it does not learn, rows and their neighbours."""
         training: Any = module
-        is_gaussian = training.machine.n_gaussian > 0
-        draws = not is_gaussian and not are_bits(data)
-        if draws:
-            self._require_unit_interval(data)
+        visible = visible_units(self, data, training.encoder.scale, training.machine.n_gaussian > 0)
 
         def views(batch: Batch, generator: torch.Generator) -> tuple[tuple[Tensor, Tensor], None]:
-            v = batch.x  # (batch, n_observed)
-            if is_gaussian:
-                v = training.encoder.scale(v).clamp(-MOST_DEVIATIONS, MOST_DEVIATIONS)
-            v = draw_bits(v, generator) if draws else v
+            v = visible(batch.x, generator)  # (batch, n_observed)
             with torch.no_grad():
                 if not training.training:
                     kept = training.average
@@ -204,17 +197,9 @@ class BoltzmannTransformer(TorchTransformer):
 
     def _is_gaussian(self, data: Source) -> bool:
         if self.visible == "bernoulli":
-            self._require_unit_interval(data)
+            require_unit_interval(self, data)
         low, high = data.range()
         return self.visible == "gaussian" or (self.visible == "auto" and not 0 <= low <= high <= 1)
-
-    def _require_unit_interval(self, data: Source) -> None:
-        low, high = data.range()
-        if not 0 <= low <= high <= 1:
-            raise ValueError(
-                f"{type(self).__name__} with Bernoulli units needs values in [0, 1]; X goes from {low:.4g} to "
-                f"{high:.4g}. Rescale it (sklearn.preprocessing.MinMaxScaler), or use visible='gaussian'."
-            )
 
     def _count_chains(self, n_visible: int, n_hidden: int) -> int:
         """Number of persistent chains, if there is memory for them."""
@@ -279,7 +264,7 @@ class BoltzmannTransformer(TorchTransformer):
 
     def _each_row(self, X: Any, function: Callable[[BoltzmannMachine, Tensor], Tensor]) -> np.ndarray:
         """A function of the machine and of the units that data tell, in float64 where the device has it."""
-        device = torch.device(self._machine.weight.device)
+        device = self._machine.weight.device
         dtype = torch.float32 if device.type == "mps" else torch.float64
         machine, units = (copy.deepcopy(part).to(dtype) for part in (self._machine, self.net_.module_.encoder.scale))
         data = self._read(X, reset=False)
@@ -474,21 +459,21 @@ class BoltzmannTransformer(TorchTransformer):
         return rows
 
 
-def read_hidden(estimator: Any, X: Any) -> Tensor:
-    """Means of hidden bits, as ``transform`` gives them, on the estimator's device."""
-    check_is_fitted(estimator)
-    hidden = check_array(X, dtype=np.float32, order="C", copy=True)
-    if hidden.shape[1] != estimator.n_features_out_:
-        raise ValueError(
-            f"X has {hidden.shape[1]} columns, but the features of this {type(estimator).__name__} have "
-            f"{estimator.n_features_out_}."
-        )
-    return torch.from_numpy(hidden).to(estimator.net_.device)
+def visible_units(
+    estimator: Any, data: Source, units: nn.Module, is_gaussian: bool
+) -> Callable[[Tensor, torch.Generator], Tensor]:
+    """What training makes of rows in the units of the data: real units, or bits, drawn where values are not bits."""
+    if is_gaussian:
+        return lambda x, generator: units(x).clamp(-MOST_DEVIATIONS, MOST_DEVIATIONS)
+    if data.is_binary():
+        return lambda x, generator: x
+    require_unit_interval(estimator, data)
+    return draw_bits
 
 
-def are_bits(data: Source) -> bool:
-    """Whether all values are 0 or 1."""
-    return all(bool((part == part.bool()).all()) for part in data.blocks())
+def require_unit_interval(estimator: Any, data: Source) -> None:
+    """Raise ValueError unless all values can be probabilities of bits."""
+    data.require_unit_interval(f"{type(estimator).__name__} with Bernoulli units", "visible='gaussian'")
 
 
 def as_count(name: str, value: Any, low: int = 1) -> int:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from skrep.backbones import BoltzmannMachine, default_bits
 from skrep.data import Source
-from skrep.energy.machine import BoltzmannTransformer, read_hidden
+from skrep.energy.machine import BoltzmannTransformer
 from skrep.params import params
 
 __all__ = ["RBMEncoder"]
@@ -133,7 +133,7 @@ class RBMEncoder(BoltzmannTransformer):
         ndarray of shape (n_samples, n_features), float32
             In the units of the data.
         """
-        hidden = read_hidden(self, X)
+        hidden = torch.from_numpy(self._read_features(X)).to(self.net_.device)
         with torch.inference_mode():
             return self._in_data_units(self._machine.visible_mean(hidden))
 

@@ -15,11 +15,11 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skrep.backbones import BoltzmannMachine, Estimate, InputEncoder, default_bits, draw_bits, entropy
+from skrep.backbones import BoltzmannMachine, Estimate, InputEncoder, default_bits, entropy
 from skrep.base import TorchTransformer, Views
 from skrep.data import Batch, ShapeSource, Source, ordered_batches
 from skrep.energy import RBMEncoder
-from skrep.energy.machine import CHUNK_ROWS, are_bits, as_count, read_hidden
+from skrep.energy.machine import CHUNK_ROWS, as_count, visible_units
 from skrep.engine import draw_seed
 from skrep.exceptions import DivergedError
 from skrep.objectives import contrastive_divergence
@@ -190,12 +190,12 @@ class DeepBeliefEncoder(TorchTransformer):
     def make_views(self, data: Source, module: nn.Module) -> Views:
         """Hook: the states that rows call up, and those that the net dreams up after them."""
         net: Any = module
-        draws = not net.encoder.backbone[0].n_gaussian and not are_bits(data)
+        visible = visible_units(self, data, net.encoder.scale, net.encoder.backbone[0].n_gaussian > 0)
 
         def views(batch: Batch, generator: torch.Generator) -> tuple[tuple[list[Tensor], list[Tensor]], None]:
-            v = net.encoder.scale(batch.x)  # (batch, n_features)
+            v = visible(batch.x, generator)  # (batch, n_features)
             with torch.no_grad():
-                states = net.climb(draw_bits(v, generator) if draws else v, generator)
+                states = net.climb(v, generator)
                 dreamt = net.descend(net.top.gibbs(states[-1], self._mould().n_gibbs, generator), generator)
             return (states, dreamt), None
 
@@ -250,7 +250,8 @@ class DeepBeliefEncoder(TorchTransformer):
         ndarray of shape (n_samples, n_features), float32
             In the units of the data.
         """
-        means, module = read_hidden(self, X), self._module()
+        means = torch.from_numpy(self._read_features(X)).to(self.net_.device)
+        module = self._module()
         with torch.inference_mode():
             for machine in (module.top, *reversed(module.down)):
                 means = machine.visible_mean(means)

@@ -696,6 +696,14 @@ def test_bad_parameters(bad, message):
     assert not hasattr(net, "net_")
 
 
+def test_more_rows_of_bits_that_are_none():
+    net = make().fit(rows("bernoulli"))
+    before = weights(net)
+    with pytest.raises(ValueError, match=r"DeepBeliefEncoder with Bernoulli units needs values in \[0, 1\]"):
+        net.partial_fit(10 * rows("bernoulli"))
+    assert same(weights(net), before)
+
+
 def test_constant_columns():
     X = rows("gaussian")
     X[:, 2] = 7
