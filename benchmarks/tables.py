@@ -17,7 +17,7 @@ from scipy.stats import ttest_rel
 from sklearn.base import clone
 
 from benchmarks._data import labelled_tables
-from skrep import AutoEncoderTransformer, PCAEncoder, RandomEncoder, SimCLRTransformer
+from skrep import AutoEncoderTransformer, MoCoTransformer, PCAEncoder, RandomEncoder, SimCLRTransformer
 from skrep.evaluation.few_label import draw_labels, probe_features, split
 
 Table = tuple[np.ndarray, np.ndarray]
@@ -27,6 +27,7 @@ ENCODERS: dict[str, Any] = {
     "untrained": RandomEncoder(like=SimCLRTransformer(random_state=0)),
     "autoencoder": AutoEncoderTransformer(random_state=0),
     "SimCLR": SimCLRTransformer(random_state=0),
+    "MoCo": MoCoTransformer(random_state=0),
 }
 
 

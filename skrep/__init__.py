@@ -3,7 +3,7 @@
 from skrep._version import __version__
 from skrep.autoencoder import AutoEncoderTransformer
 from skrep.base import RandomEncoder, TorchTransformer
-from skrep.contrastive import SimCLRTransformer
+from skrep.contrastive import MoCoTransformer, SimCLRTransformer
 from skrep.decomposition import FastICAEncoder, PCAEncoder
 from skrep.energy import DeepBoltzmannEncoder, RBMEncoder
 from skrep.export import export_onnx
@@ -26,6 +26,7 @@ __all__ = [
     "DeepBoltzmannEncoder",
     "RBMEncoder",
     # contrastive learning
+    "MoCoTransformer",
     "SimCLRTransformer",
     # the untrained baseline, and the class that new methods derive from
     "RandomEncoder",

@@ -29,12 +29,14 @@ from skrep.backbones import InputEncoder, MLPModule, by_common_scale, default_wi
 from skrep.data import Batch, ShapeSource, Source, read_rows, read_table, refuse_other_units, shuffled_batches
 from skrep.engine import (
     Net,
+    Ranks,
     RunFolder,
     built_without_memory,
     differences,
     draw_seed,
     encode,
     fingerprint,
+    join_ranks,
     put_attributes,
     put_weights,
     resolve_device,
@@ -52,6 +54,9 @@ from skrep.params import RANDOM_STATE, Integer, Real, check_params, param, param
 __all__ = ["Encoder", "RandomEncoder", "TorchTransformer", "all_or_nothing"]
 
 Views = Callable[[Batch, torch.Generator], tuple[Any, Any]]
+
+# Of a GPU's free memory, for the rows: training needs the rest.
+SHARE_FOR_ROWS = 0.25
 
 # Training work that a default fit may take, in floating-point operations: about two minutes on two laptop cores for a
 # perceptron, less than one for convolutions.
@@ -248,11 +253,12 @@ class TorchTransformer(Encoder):
     batch_size : int or None, default=None
         Rows in a step. None takes a power of two that grows with the data, from 32 to 256.
     lr : float or None, default=None
-        Peak learning rate. None takes 0.002 for "adam" and "adamw" and 0.05 for "sgd".
+        Peak learning rate. None takes 0.002 for "adam" and "adamw", 0.05 for "sgd" and 1 for "lars".
     weight_decay : float, default=0.0001
         Decay of weight matrices; biases and normalisation gains are not decayed.
-    optimizer : {"adamw", "adam", "sgd"} or torch.optim.Optimizer class, default="adamw"
-        "sgd" has momentum 0.9. Its options go into `net_params`, as ``{"optimizer__momentum": 0.8}``.
+    optimizer : {"adamw", "adam", "sgd", "lars"} or torch.optim.Optimizer class, default="adamw"
+        "sgd" has momentum 0.9, as has "lars" (You et al. 2017, arXiv:1708.03888), which is made for batches of
+        thousands. Options of an optimizer go into `net_params`, as ``{"optimizer__momentum": 0.8}``.
     lr_schedule : {"cosine", "constant"} or callable, default="cosine"
         "cosine" warms up over the first 5 % of training, then falls to zero along half a cosine. A callable takes the
         share of training done, in [0, 1], and returns a factor of `lr`.
@@ -283,7 +289,7 @@ class TorchTransformer(Encoder):
     batch_size: int | None = param(Integer(low=1), None, default=None)
     lr: float | None = param(Real(low=0, open_low=True), None, default=None)
     weight_decay: float = param(Real(low=0), default=1e-4)
-    optimizer: Any = param("adamw", "adam", "sgd", type, default="adamw")
+    optimizer: Any = param("adamw", "adam", "sgd", "lars", type, default="adamw")
     lr_schedule: Any = param("cosine", "constant", callable, default="cosine")
     precision: str = param("auto", "float32", "bfloat16", default="auto")
     validation_fraction: float | None = param(Real(low=0, high=1, open_low=True, open_high=True), None, default=None)
@@ -296,6 +302,9 @@ class TorchTransformer(Encoder):
 
     # Rows in a step, where the data are many and the user says nothing.
     _largest_batch = 256
+
+    # Whether several processes can share a batch: the loss is of outputs alone, each of which is of one row.
+    _shares_batches = False
 
     # Parameters that do not change what is trained, and so are not in a run's key.
     _not_trained = (
@@ -333,6 +342,10 @@ class TorchTransformer(Encoder):
 
     def after_step(self, module: nn.Module, outputs: Any) -> None:
         """Seam: what is updated after each step without a gradient. Here: nothing."""
+
+    def after_epoch(self, module: nn.Module) -> dict[str, float]:
+        """Seam: numbers that an epoch's row of ``history_`` gets beside the loss. Here: none."""
+        return {}
 
     def views_in_data_units(self, module: nn.Module, inputs: Any) -> list[Tensor]:
         """Hook for :meth:`sample_views`: what the module gets, a tensor for each view, in the units of the data.
@@ -400,17 +413,19 @@ class TorchTransformer(Encoder):
             check_params(self)
             first = not hasattr(self, "net_")
             data = self._read(X, reset=first)
+            ranks = self._join_ranks(data)
             if first:
-                self._seed = draw_seed(self.random_state)
+                self._seed = ranks.agree(draw_seed(self.random_state))
                 self._build_net(data, self._seed)
             net = self.net_
-            self._refuse_single_rows(data)
+            self._check_rows(data)
             with _weights_kept(net, needed=not first):
                 net.seed = derive_seed(self._seed, len(net.history))
-                net.lr_schedule = "constant"
                 net.set_lr(self._peak_lr())
                 net.rewind()
-                net.partial_fit(data, epochs=1, task=self._task(data, net), draws_globally_too=_is_foreign(self))
+                task = self._task(data, net)
+                foreign = _is_foreign(self)
+                net.partial_fit(data, epochs=1, has_end=False, task=task, draws_globally_too=foreign, ranks=ranks)
                 self._keep_results(data, resumed_from=None)
         return self
 
@@ -433,12 +448,13 @@ class TorchTransformer(Encoder):
         data, net = self._read(X, reset=False), self.net_
         device = torch.device(net.device)
         index = torch.arange(len(data))
+        nowhere = torch.zeros_like(index)  # these rows need not be those of fit
         seed = derive_seed(draw_seed(random_state))
         generator = torch.Generator(device).manual_seed(seed)
         net.module_.train()
         with torch.no_grad(), global_generators(device):
             torch.manual_seed(seed)
-            inputs, _ = self.make_views(data, net.module_)(Batch(data.take(index, device), None, index), generator)
+            inputs, _ = self.make_views(data, net.module_)(Batch(data.take(index, device), None, nowhere), generator)
             net.module_.eval()
             return [view.float().cpu().numpy() for view in self.views_in_data_units(net.module_, inputs)]
 
@@ -450,23 +466,29 @@ class TorchTransformer(Encoder):
         if pixel_range is not None and hasattr(self, "image_shape_"):  # the fitted network has its own black and white
             refuse_other_units(data, pixel_range, type(self).__name__)
             self._pixel_range = pixel_range
-        seed = draw_seed(self.random_state)
+        ranks = self._join_ranks(data)
+        seed = ranks.agree(draw_seed(self.random_state))
         with ExitStack() as stack:
             run, saved = None, None
             if self.checkpoint is not None:
-                run = RunFolder(self.checkpoint, self._run_key(data, seed, goes_on))
-                stack.enter_context(run.locked())
-                saved = run.read()
+                if ranks.is_first:
+                    run = RunFolder(self.checkpoint, self._run_key(data, seed, goes_on))
+                    stack.enter_context(run.locked())
+                    saved = run.read()
+                saved = ranks.agree(saved)
                 seed = seed if saved is None else saved["seed"]
             train, valid = self._split(data, seed)
             before = self.net_ if goes_on else None
             self._build_net(train, seed)
-            self._refuse_single_rows(train)
+            self._check_rows(train)
             if before is not None:
                 stack.enter_context(_weights_kept(before, needed=True))
                 self._go_on_from(before)
             self._seed = seed
             net = self.net_
+            device = torch.device(net.device)
+            if device.type == "cuda":  # a copy of each batch from the CPU would take longer than its views
+                train = train.kept_on(device, int(SHARE_FOR_ROWS * torch.cuda.mem_get_info(device)[0]))
             sklearn_tasks = EpochTasks(self, net.max_epochs)
             net.partial_fit(
                 train,
@@ -477,11 +499,24 @@ class TorchTransformer(Encoder):
                 sklearn_tasks=sklearn_tasks,
                 saved=saved,
                 draws_globally_too=_is_foreign(self),
+                ranks=ranks,
             )
             self._keep_results(data, resumed_from=None if saved is None else tuple(saved["cursor"][:2]))
             sklearn_tasks.close()
 
-    def _refuse_single_rows(self, data: Source) -> None:
+    def _join_ranks(self, data: Source) -> Ranks:
+        ranks = join_ranks()
+        if ranks.size > 1 and not self._shares_batches:
+            raise ValueError(
+                f"{type(self).__name__} trains in one process, but {ranks.size} were started. Run the script without "
+                "torchrun."
+            )
+        if ranks.size > 1:
+            ranks.require_same((len(data), tuple(data.shape), fingerprint(data.sample(64))), "X")
+        return ranks
+
+    def _check_rows(self, data: Source) -> None:
+        """Raise ValueError where the network cannot be trained on these rows."""
         normalises = any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in self.net_.module_.modules())
         if normalises and min(self.net_.batch_size, len(data)) < 2:
             got = f"batch_size={self.batch_size}" if len(data) > 1 else "a single row"
@@ -505,7 +540,9 @@ class TorchTransformer(Encoder):
         self.net_.history_ = copy.deepcopy(before.history_)
 
     def _keep_results(self, data: Source, resumed_from: tuple[int, int] | None) -> None:
-        self.history_ = [{key: row[key] for key in _HISTORY if key in row} for row in self.net_.history]
+        self.history_ = [
+            {key: value for key, value in row.items() if key not in _OF_SKORCH} for row in self.net_.plain_history()
+        ]
         self.n_epochs_ = len(self.history_)
         self.resumed_from_ = resumed_from
         self._count_features(data)
@@ -617,6 +654,7 @@ class TorchTransformer(Encoder):
             objective=self.objective,
             backward=self.backward,
             after_step=self.after_step,
+            after_epoch=self.after_epoch,
         )
 
     def _decides(self) -> dict[str, Any]:
@@ -630,7 +668,7 @@ class TorchTransformer(Encoder):
         return fingerprint(type(self), decides, None if self.random_state is None else seed, start, data)
 
 
-_HISTORY = ("epoch", "train_loss", "valid_loss", "lr")
+_OF_SKORCH = ("dur", "train_loss_best", "valid_loss_best")
 _ENGINE_DECIDES = (
     "module",
     "criterion",
@@ -773,8 +811,7 @@ class RandomEncoder(Encoder):
     def make_module(self, data: Source) -> nn.Module:
         """Hook: the network of `like`, or the default one."""
         if self.like is not None:
-            module: nn.Module = self.like.make_module(data)
-            return module
+            return nn.ModuleDict({"encoder": self.like.make_module(data).encoder})
         if len(data.shape) == 3:
             return nn.ModuleDict({"encoder": make_encoder(data, None, self.n_components or 64)[0]})
         widths = default_widths(data.shape[0], self.n_components)

@@ -1,6 +1,6 @@
 """The errors and warnings that are skrep's own."""
 
-__all__ = ["CheckpointWarning", "DivergedError", "DeviceMemoryError", "ModelFileError"]
+__all__ = ["CheckpointWarning", "CollapseWarning", "DivergedError", "DeviceMemoryError", "ModelFileError"]
 
 
 class DivergedError(ArithmeticError):
@@ -21,3 +21,7 @@ class ModelFileError(ValueError):
 
 class CheckpointWarning(UserWarning):
     """A checkpoint could not be used, and training began afresh."""
+
+
+class CollapseWarning(UserWarning):
+    """A network gives all rows nearly the same projection, and so learns nothing more."""

@@ -69,10 +69,11 @@ def test_pickle(cls, table):
 
 
 @every_network
+@pytest.mark.filterwarnings("ignore::skrep.exceptions.CollapseWarning")  # views of so few pixels have nothing in common
 def test_pickle_holds_neither_data_nor_optimizer(cls, table):
     estimator = quick(cls).fit(np.repeat(table, 500, axis=0))
-    weights = sum(t.numel() for t in estimator.net_.module_.state_dict().values()) * 4
-    assert len(pickle.dumps(estimator)) < weights + 30_000
+    weights = sum(t.numel() * t.element_size() for t in estimator.net_.module_.state_dict().values())
+    assert len(pickle.dumps(estimator)) < weights + 50_000  # two networks: many layers have names
 
 
 @every

@@ -187,7 +187,15 @@ def test_without_the_packages(fitted, package, tmp_path, monkeypatch):
         export_onnx(fitted, tmp_path / "encoder.onnx")
 
 
-class Counts(nn.Identity):
+class Gain(nn.Module):
+    """Something to learn."""
+
+    def __init__(self):
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(()))
+
+
+class Counts(Gain):
     """Gives other features to the first rows it sees."""
 
     def __init__(self):
@@ -196,17 +204,17 @@ class Counts(nn.Identity):
 
     def forward(self, x):
         self.calls += 1
-        return x / self.calls
+        return self.gain * x / self.calls
 
 
-class ForFewRows(nn.Identity):
+class ForFewRows(Gain):
     def forward(self, x):
-        return 2 * x if x.shape[0] < 300 else x
+        return 2 * x if x.shape[0] < 300 else self.gain * x
 
 
-class Bessel(nn.Identity):
+class Bessel(Gain):
     def forward(self, x):
-        return torch.special.bessel_j0(x)
+        return torch.special.bessel_j0(self.gain * x)
 
 
 @pytest.mark.parametrize(

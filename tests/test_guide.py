@@ -9,7 +9,16 @@ GUIDE = Path(__file__).parents[1] / "docs" / "guide"
 
 
 @pytest.mark.parametrize(
-    "page", ["boltzmann", "ica", "pca", "sparse", pytest.param("patches", marks=pytest.mark.exhaustive)]
+    "page",
+    [
+        "boltzmann",
+        "contrastive",
+        "evaluation",
+        "ica",
+        "pca",
+        "sparse",
+        pytest.param("patches", marks=pytest.mark.exhaustive),
+    ],
 )
 def test_the_guide_runs(page, tmp_path, monkeypatch):
     pytest.importorskip("matplotlib").use("Agg")

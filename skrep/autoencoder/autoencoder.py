@@ -129,6 +129,8 @@ class AutoEncoderTransformer(TorchTransformer):
     tied: bool = param(bool, default=False)
     loss: str = param("mse", "bernoulli", default="mse")
 
+    _shares_batches = True
+
     @property
     def _takes_images(self) -> bool:
         return True

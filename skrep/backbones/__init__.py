@@ -14,7 +14,10 @@ from skrep.backbones.convnet import ConvDecoder, ConvNet, ConvNetModule
 from skrep.backbones.encoder import InputEncoder, make_encoder
 from skrep.backbones.layers import Linear, Pixels, Standardize, TiedLinear, by_channel, by_column, by_common_scale
 from skrep.backbones.mlp import ACTIVATIONS, MLP, MLPModule, WideAndDeep, WideAndDeepModule, default_widths
+from skrep.backbones.projection import ProjectionHead
 from skrep.backbones.resnet import ResNet, ResNetModule
+from skrep.backbones.split_norm import split_batch_norm
+from skrep.backbones.spread import Spread
 
 __all__ = [
     "ACTIVATIONS",
@@ -31,8 +34,10 @@ __all__ = [
     "MeanField",
     "Phases",
     "Pixels",
+    "ProjectionHead",
     "ResNet",
     "ResNetModule",
+    "Spread",
     "Standardize",
     "TiedLinear",
     "WideAndDeep",
@@ -45,4 +50,5 @@ __all__ = [
     "draw_bits",
     "entropy",
     "make_encoder",
+    "split_batch_norm",
 ]

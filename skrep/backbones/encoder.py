@@ -143,6 +143,11 @@ def make_encoder(
     known = data.width if isinstance(data, ShapeSource) else None
     width = _output_width(encoder, data) if known is None else known
     encoder.width = width
+    if n_components is None and not any(True for _ in network.parameters()):
+        raise ValueError(
+            f"backbone={type(network).__name__} has no parameters: there is nothing to learn. Put a layer behind it, "
+            "such as torch.nn.Sequential(backbone, torch.nn.LazyLinear(64)), or set n_components."
+        )
     if n_components is None or n_components == width:
         return encoder, width
     encoder.backbone = nn.Sequential(network, Linear(width, n_components))

@@ -6,7 +6,7 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
-from skrep.backbones import InputEncoder, make_encoder
+from skrep.backbones import InputEncoder, ProjectionHead, Spread, make_encoder
 from skrep.base import TorchTransformer, Views
 from skrep.data import Batch, Source
 from skrep.objectives import nt_xent
@@ -21,13 +21,8 @@ class SimCLR(nn.Module):
 
     def __init__(self, encoder: InputEncoder, n_features: int, projection_dim: int):
         super().__init__()
-        self.encoder = encoder
-        self.projector = nn.Sequential(
-            nn.Linear(n_features, n_features, bias=False),
-            nn.BatchNorm1d(n_features),
-            nn.ReLU(),
-            nn.Linear(n_features, projection_dim),
-        )
+        self.encoder, self.projector = encoder, ProjectionHead(n_features, projection_dim)
+        self.spread = Spread(projection_dim)
 
     def forward(self, views: Tensor) -> Tensor:
         # both views of all samples in one batch, and so through the same batch statistics
@@ -67,8 +62,10 @@ class SimCLRTransformer(TorchTransformer):
     net_ : skorch.NeuralNet
         The trained network, ``net_.module_``, with ``encoder`` and ``projector``.
     history_ : list of dict
-        One for each epoch: "epoch", "train_loss", "lr", and "valid_loss" with `validation_fraction`. The loss is in
-        nats; it depends on the batch size, log(2 * batch_size - 1) is that of a network that has learned nothing.
+        One for each epoch: "epoch", "train_loss", "lr", "projection_std", "effective_rank", and "valid_loss" with
+        `validation_fraction`. The loss is in nats; it depends on the batch size, log(2 * batch_size - 1) is that of a
+        network that has learned nothing. "projection_std" is 1 where projections lie in all directions alike and 0
+        where all are the same; "effective_rank" is the number of directions that they use.
     n_epochs_ : int
         Number of epochs trained.
     resumed_from_ : tuple of (int, int) or None
@@ -104,6 +101,7 @@ class SimCLRTransformer(TorchTransformer):
 
     # Measured: more and smaller steps are worth more than more negatives, in the time a CPU has; see docs/defaults.md.
     _largest_batch = 128
+    _shares_batches = True
 
     @property
     def _takes_images(self) -> bool:
@@ -128,6 +126,14 @@ class SimCLRTransformer(TorchTransformer):
     def objective(self, outputs: Tensor, target: None) -> Tensor:
         """Hook: the contrastive loss."""
         return nt_xent(outputs, self.temperature)
+
+    def after_step(self, module: nn.Module, outputs: Tensor) -> None:
+        """Seam: projections are followed."""
+        module.spread.add(outputs)  # type: ignore[operator]
+
+    def after_epoch(self, module: nn.Module) -> dict[str, float]:
+        """Seam: how far projections are spread."""
+        return module.spread.read(type(self).__name__)  # type: ignore[union-attr, operator, no-any-return]
 
     def views_in_data_units(self, module: nn.Module, inputs: Tensor) -> list[Tensor]:
         """Hook: the first views, then the second."""

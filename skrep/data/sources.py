@@ -57,6 +57,10 @@ class Source(ABC):
     def subset(self, index: Tensor) -> "Source":
         """A source of the rows at `index`, without copying them."""
 
+    def kept_on(self, device: torch.device, most_bytes: int) -> "Source":
+        """The same rows, moved to a device for good, where they are in memory and not too large; else itself."""
+        return self
+
     def __len__(self) -> int:
         return self.n_samples
 
@@ -153,7 +157,7 @@ class ArraySource(Source):
         if self._rows is not None:
             index = self._rows[index]
         if isinstance(self._array, Tensor):
-            batch = self._array.index_select(0, index)
+            batch = self._array.index_select(0, index.to(self._array.device))
         else:
             batch = _as_tensor(self._array[index.numpy()])
         return batch.to(device, torch.float32)
@@ -161,6 +165,14 @@ class ArraySource(Source):
     def chunk(self, start: int, stop: int) -> Tensor:
         rows = slice(start, stop) if self._rows is None else self._rows[start:stop]
         return _as_tensor(self._array[rows] if isinstance(self._array, Tensor) else np.array(self._array[rows]))
+
+    def kept_on(self, device: torch.device, most_bytes: int) -> Source:
+        n_bytes = math.prod(self.shape) * self.chunk(0, 1).element_size() * self.n_samples
+        if n_bytes > most_bytes or is_memory_mapped(self._array):
+            return self
+        kept = ArraySource(torch.cat([chunk.to(device) for chunk in self.chunks()]))
+        kept.y = self.y
+        return kept
 
     def subset(self, index: Tensor) -> "ArraySource":
         return ArraySource(self._array, index if self._rows is None else self._rows[index])

@@ -3,6 +3,7 @@
 from skrep.displays.atoms import AtomsDisplay
 from skrep.displays.embedding import EmbeddingDisplay
 from skrep.displays.few_label import FewLabelDisplay
+from skrep.displays.neighbors import NeighborsDisplay
 from skrep.displays.reconstruction import ReconstructionDisplay
 from skrep.displays.samples import SamplesDisplay
 from skrep.displays.spectrum import SpectrumDisplay
@@ -13,6 +14,7 @@ __all__ = [
     "AtomsDisplay",
     "EmbeddingDisplay",
     "FewLabelDisplay",
+    "NeighborsDisplay",
     "ReconstructionDisplay",
     "SamplesDisplay",
     "SpectrumDisplay",

@@ -73,18 +73,27 @@ def unit_range(images: np.ndarray, like: np.ndarray) -> np.ndarray:
     return ((images.astype(np.float32) - low) / (high - low or 1.0)).clip(0, 1)
 
 
-def grid_size(array: np.ndarray, n_lines: int, n_columns: int, label_inches: float = 0.0) -> tuple[float, float]:
-    """Inches that a new figure needs for a grid of rows like these, with labels on its left: width, height."""
+def grid_size(
+    array: np.ndarray, n_lines: int, n_columns: int, label_inches: float = 0.0, title_inches: float = 0.0
+) -> tuple[float, float]:
+    """Inches that a new figure needs for a grid of rows like these: width, height.
+
+    There is room for labels on its left and, in a grid of images, for titles above each line.
+    """
     if array.ndim == 2:
         width, height = STRIP_INCHES
         # room for the colour bar, and for the bar's ticks
         return n_columns * width + 0.9 + label_inches, max(1.3, n_lines * height + 0.6)
-    height = IMAGE_INCHES * array.shape[1] / array.shape[2]
+    height = IMAGE_INCHES * array.shape[1] / array.shape[2] + title_inches
     return n_columns * IMAGE_INCHES + 0.2 + label_inches, n_lines * height + 0.5
 
 
-def draw_images(ax: Any, lines: Sequence[Sequence[np.ndarray]], **image_kw: Any) -> np.ndarray:
+def draw_images(
+    ax: Any, lines: Sequence[Sequence[np.ndarray]], title_inches: float = 0.0, **image_kw: Any
+) -> np.ndarray:
     """Draw pictures (height, width, channels) of values in [0, 1], `lines` from the top down.
+
+    `title_inches` is the room for titles above each line, of axes as large as :func:`grid_size` says.
 
     Returns
     -------
@@ -94,7 +103,7 @@ def draw_images(ax: Any, lines: Sequence[Sequence[np.ndarray]], **image_kw: Any)
     height, width = lines[0][0].shape[:2]
     cells = [[image[:, :, 0] if image.shape[2] == 1 else image for image in line] for line in lines]
     kw = {"cmap": "gray", "vmin": 0, "vmax": 1, "aspect": "equal"} | image_kw
-    return _draw_cells(ax, cells, height / width, (0.08, 0.08), kw)
+    return _draw_cells(ax, cells, height / width, (0.08, 0.08 + title_inches / IMAGE_INCHES), kw)
 
 
 def draw_strips(ax: Any, lines: Sequence[Sequence[np.ndarray]], **image_kw: Any) -> np.ndarray:

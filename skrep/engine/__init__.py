@@ -5,11 +5,13 @@ from skrep.engine.devices import resolve_device, resolve_precision
 from skrep.engine.encode import encode
 from skrep.engine.net import Net, Task
 from skrep.engine.randomness import draw_seed, seeded_initialisation
+from skrep.engine.ranks import Ranks, join_ranks
 from skrep.engine.weights import built_without_memory, differences, put_attributes, put_weights, take_weights
 from skrep.engine.work import training_operations
 
 __all__ = [
     "Net",
+    "Ranks",
     "RunFolder",
     "Task",
     "built_without_memory",
@@ -17,6 +19,7 @@ __all__ = [
     "draw_seed",
     "encode",
     "fingerprint",
+    "join_ranks",
     "put_attributes",
     "put_weights",
     "resolve_device",

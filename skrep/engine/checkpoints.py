@@ -27,7 +27,7 @@ from skrep.persistence import read_state, remove_abandoned, write_state
 __all__ = ["RunFolder", "fingerprint"]
 
 # Raised whenever the same parameters and data would train something else than before.
-GENERATION = 2
+GENERATION = 3
 
 # Classes whose code belongs to a release, and is not read.
 _LIBRARIES = ("skrep.", "torch.", "sklearn.", "skorch.", "builtins", "abc", "typing", "numpy.", "functools")

@@ -2,6 +2,8 @@
 
 import torch
 
+from skrep.engine.ranks import local_rank
+
 __all__ = ["resolve_device", "resolve_precision"]
 
 
@@ -11,7 +13,8 @@ def resolve_device(device: str) -> torch.device:
     Parameters
     ----------
     device : str
-        "auto" takes the first of CUDA, Apple's MPS and the CPU that is there; else any name that torch knows.
+        "auto" takes the first of CUDA, Apple's MPS and the CPU that is there; else any name that torch knows. Of
+        several processes under torchrun each takes a GPU of its own.
 
     Raises
     ------
@@ -20,10 +23,12 @@ def resolve_device(device: str) -> torch.device:
     """
     if device == "auto":
         if torch.cuda.is_available():
-            return torch.device("cuda")
+            return torch.device("cuda", local_rank())
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         found = torch.device(device)
+        if found.type == "cuda" and found.index is None:
+            found = torch.device("cuda", local_rank())
         torch.empty(1, device=found).cpu()  # "meta" has no numbers to give back
     except (RuntimeError, AssertionError, NotImplementedError, ImportError, TypeError) as error:
         reason = str(error).splitlines()[0]

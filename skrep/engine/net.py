@@ -28,6 +28,7 @@ from skrep.engine.interrupts import DeferredInterrupt
 from skrep.engine.optimizers import make_optimizer
 from skrep.engine.progress import Progress
 from skrep.engine.randomness import derive_seed, draws_globally, global_generators
+from skrep.engine.ranks import ALONE, Ranks
 from skrep.engine.schedules import resolve_schedule
 from skrep.engine.sklearn_callbacks import EpochTasks
 from skrep.exceptions import DeviceMemoryError, DivergedError
@@ -58,6 +59,9 @@ class Task(Protocol):
 
     def after_step(self, module: nn.Module, outputs: Any) -> None:
         """Updates that are no gradients."""
+
+    def after_epoch(self, module: nn.Module) -> dict[str, float]:
+        """What the epoch's row of the history gets beside the loss."""
 
 
 class Net(NeuralNet):
@@ -159,9 +163,11 @@ class Net(NeuralNet):
         """Stand before the first batch of a run, with the weights and the optimizer's state as they are."""
         for group, peak in zip(self.optimizer_.param_groups, self.peak_lrs_, strict=True):
             group["lr"] = peak
+        self.done_ = 0.0  # share of training that is done; 0 for a run without an end
         self.epoch_ = 0  # epochs done
         self.batch_ = 0  # batches done in this epoch
         self.seen_ = 0  # samples seen in this epoch
+        self.n_rows_ = 0  # of the batch that was begun last, in all processes together
         self.loss_sum_ = torch.zeros((), device=self.device)
         self.best_loss_ = math.inf
         self.best_weights_: dict[str, Tensor] | None = None
@@ -264,12 +270,14 @@ class Net(NeuralNet):
         epochs: int | None = None,
         *,
         task: Task,
+        has_end: bool = True,
         valid: Source | None = None,
         run: RunFolder | None = None,
         sklearn_tasks: EpochTasks | None = None,
         extra_state: dict[str, Any] | None = None,
         saved: dict[str, Any] | None = None,
         draws_globally_too: bool = False,
+        ranks: Ranks = ALONE,
     ) -> "Net":
         """Train from where the net stands until `epochs` are done.
 
@@ -283,6 +291,8 @@ class Net(NeuralNet):
             Epochs in all, those already done counted in; None takes ``max_epochs``.
         task : Task
             Views, objective and the seams.
+        has_end : bool
+            Whether nothing will follow on these epochs. Otherwise the learning rate stays at its peak.
         valid : Source or None
             Rows on which the loss is followed.
         run : RunFolder or None
@@ -295,23 +305,27 @@ class Net(NeuralNet):
             The state from which to go on.
         draws_globally_too : bool
             Whether the task's own code may draw from torch's global generators.
+        ranks : Ranks
+            The processes that train together.
         """
         if saved is not None:  # after the callbacks' on_train_begin, which resets them
             self.load_training_state(saved)
         epochs = self.max_epochs if epochs is None else epochs
-        self.task_, self.consistent_ = task, True
+        self.task_, self.consistent_, self.has_end_ = task, True, has_end
         self.run_, self.extra_, self.last_write_ = run, extra_state or {}, time.monotonic()
         self.listening_ = any(
             _overrides(cb, "on_batch_begin", "on_batch_end", "on_grad_computed") for _, cb in self.callbacks_
         )
-        self.schedule_ = resolve_schedule(self.lr_schedule)
+        self.schedule_ = resolve_schedule(self.lr_schedule) if has_end else None
         self.trained_ = [p for p in self.module_.parameters() if p.requires_grad]
         self.draws_globally_ = draws_globally_too or draws_globally(self.module_)
         self.autocast_ = self.train_dtype != torch.float32
         device = torch.device(self.device)
         if device.type == "cpu":
             _keep_freed_memory()
-        progress = Progress(self.label, epochs, len(X), self.verbose)
+        self.ranks_ = ranks
+        ranks.start_alike(self.module_)
+        progress = Progress(self.label, epochs, len(X), self.verbose if ranks.is_first else 0)
         progress.skip(self.epoch_ * len(X) + self.seen_)
         watched = {"dataset_train": X, "dataset_valid": valid}
         with contextlib.ExitStack() as stack:
@@ -369,13 +383,17 @@ class Net(NeuralNet):
             generator.manual_seed(draw)
             if self.draws_globally_:
                 torch.manual_seed(draw)
+            if self.has_end_:
+                self.done_ = min(1.0, (epoch * len(data) + self.seen_ + n_rows / 2) / total)
             if self.schedule_ is not None:
-                done = (epoch * len(data) + self.seen_ + n_rows / 2) / total
-                factor = self.schedule_(min(done, 1.0))
+                factor = self.schedule_(self.done_)
                 for group, peak in zip(self.optimizer_.param_groups, self.peak_lrs_, strict=True):
                     group["lr"] = peak * factor
             try:
-                pair = task.views(batch, generator)
+                inputs, target = task.views(batch, generator)
+                pair, self.n_rows_ = (self.ranks_.own(inputs, n_rows), target), n_rows
+                if self.draws_globally_ and not self.ranks_.is_first:
+                    torch.manual_seed(draw + self.ranks_.rank)  # other dropout masks for other rows
                 self.consistent_ = False
                 if self.listening_:
                     self.notify("on_batch_begin", batch=pair, training=True)
@@ -412,18 +430,21 @@ class Net(NeuralNet):
 
     def train_step_single(self, batch: tuple[Any, Any], **fit_params: Any) -> dict[str, Any]:
         """Loss, outputs and gradients of one batch of views."""
-        loss, outputs = self._loss(batch)
+        loss, outputs = self._loss(batch, self.ranks_)
         self.task_.backward(loss)
+        self.ranks_.add_gradients(self.trained_)
         return {"loss": loss, "y_pred": outputs}
 
-    def _loss(self, batch: tuple[Any, Any]) -> tuple[Tensor, Any]:
+    def _loss(self, batch: tuple[Any, Any], ranks: Ranks = ALONE) -> tuple[Tensor, Any]:
         inputs, target = batch
-        if self.autocast_:
-            with torch.autocast(torch.device(self.device).type, dtype=self.train_dtype):
+        with ranks.batch_norm():
+            if self.autocast_:
+                with torch.autocast(torch.device(self.device).type, dtype=self.train_dtype):
+                    outputs = self.module_(_channels_last(inputs))
+                outputs = _as_float32(outputs)  # losses are where half precision hurts
+            else:
                 outputs = self.module_(_channels_last(inputs))
-            outputs = _as_float32(outputs)  # losses are where half precision hurts
-        else:
-            outputs = self.module_(_channels_last(inputs))
+        outputs = ranks.gather(outputs, self.n_rows_)
         return self.task_.objective(outputs, target), outputs
 
     def _end_epoch(self, valid: Source | None, epochs: int, progress: Progress) -> None:
@@ -440,6 +461,8 @@ class Net(NeuralNet):
         self.history.record("train_loss", train_loss)
         self.history.record("train_loss_best", train_loss < previous)
         self.history.record("lr", self.optimizer_.param_groups[0]["lr"])
+        for name, value in self.task_.after_epoch(self.module_).items():
+            self.history.record(name, value)
         valid_loss = None if valid is None else self._validate(valid)
         if valid_loss is not None:
             better = valid_loss < self.best_loss_
@@ -509,7 +532,7 @@ class Net(NeuralNet):
         )
 
 
-_ONLY_WHILE_TRAINING = ("task_", "run_", "extra_", "schedule_", "trained_")
+_ONLY_WHILE_TRAINING = ("task_", "run_", "extra_", "has_end_", "ranks_", "schedule_", "trained_")
 
 
 def _keep_freed_memory() -> None:

@@ -129,7 +129,7 @@ def differences(module: nn.Module, rebuilt: nn.Module) -> dict[str, dict[str, An
             raise ValueError(f"they ask for {name} as {type(other).__name__}, the network has {type(part).__name__}")
         for key in vars(part).keys() | vars(other).keys():
             value, asked = vars(part).get(key), vars(other).get(key)
-            if key in _OF_TORCH or _is_same(value, asked):
+            if key in _OF_TORCH or key == "_is_torch_compile" or _is_same(value, asked):
                 continue
             if not _may_be_put(other, key) or not can_store(value):
                 raise ValueError(f"they ask for {name}.{key} as {asked!r:.80}, the network has {value!r:.80}")

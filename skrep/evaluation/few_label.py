@@ -15,7 +15,17 @@ from sklearn.utils.validation import check_is_fitted
 
 from skrep.data import ImageFiles
 
-__all__ = ["FewLabelScores", "as_rows", "describe_budget", "draw_labels", "few_label_probe", "probe_features", "split"]
+__all__ = [
+    "FewLabelScores",
+    "as_rows",
+    "check_classes",
+    "describe_budget",
+    "draw_labels",
+    "encode",
+    "few_label_probe",
+    "probe_features",
+    "split",
+]
 
 
 @dataclass(frozen=True)
@@ -124,11 +134,7 @@ def few_label_probe(
     if X_test is None:
         X, X_test, y, y_test = split(X, y, random_state)
     draws = draw_labels(y, budgets, n_resamples=n_resamples, random_state=random_state)
-    if encoder is None:
-        Z, Z_test = as_rows(X), as_rows(X_test)
-    else:
-        fitted = encoder if _is_fitted(encoder) else clone(encoder).fit(X)
-        Z, Z_test = fitted.transform(X), fitted.transform(X_test)
+    Z, Z_test = encode(encoder, X, X_test)
     return probe_features(Z, y, Z_test, y_test, budgets, draws, C=C)
 
 
@@ -148,6 +154,21 @@ def split(X: Any, y: Any, random_state: int) -> list[Any]:
         X, y, test_size=max(0.25, len(classes) / len(y)), stratify=y, random_state=random_state
     )
     return parts
+
+
+def encode(encoder: Any, X: Any, X_test: Any) -> tuple[Any, Any]:
+    """Features of training and test rows; an encoder that is not fitted is cloned and fitted on the training rows."""
+    if encoder is None:
+        return as_rows(X), as_rows(X_test)
+    fitted = encoder if _is_fitted(encoder) else clone(encoder).fit(X)
+    return fitted.transform(X), fitted.transform(X_test)
+
+
+def check_classes(rows: Any, classes: Any, part: str) -> None:
+    """Raise ValueError unless there is one class a row; `part` says of which rows."""
+    n_rows = rows.shape[0] if hasattr(rows, "shape") else len(rows)  # a sparse matrix has no len
+    if n_rows != len(classes):
+        raise ValueError(f"{n_rows} {part} rows but {len(classes)} classes; there must be one class a row.")
 
 
 def as_rows(X: Any) -> np.ndarray:
@@ -187,9 +208,8 @@ def probe_features(
 ) -> FewLabelScores:
     """As :func:`few_label_probe`, for features that are there already and the draws of :func:`draw_labels`."""
     Z, y, Z_test, y_test = (np.asarray(a) for a in (Z, y, Z_test, y_test))
-    for rows, classes, name in ((Z, y, "training"), (Z_test, y_test, "test")):
-        if len(rows) != len(classes):
-            raise ValueError(f"{len(rows)} {name} rows but {len(classes)} classes; there must be one class a row.")
+    check_classes(Z, y, "training")
+    check_classes(Z_test, y_test, "test")
     probe = make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=2000))
     scores = [np.array([clone(probe).fit(Z[rows], y[rows]).score(Z_test, y_test) for rows in drawn]) for drawn in draws]
     return FewLabelScores(tuple(budgets), tuple(len(drawn[0]) for drawn in draws), tuple(scores))

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["nt_xent"]
+__all__ = ["info_nce", "nt_xent"]
 
 
 def nt_xent(z: Tensor, temperature: float) -> Tensor:
@@ -31,3 +31,39 @@ def nt_xent(z: Tensor, temperature: float) -> Tensor:
     similarity.fill_diagonal_(-torch.inf)  # a view is not its own candidate
     partner = torch.arange(len(z), device=z.device).roll(len(z) // 2)
     return F.cross_entropy(similarity, partner)
+
+
+def info_nce(
+    queries: Tensor, keys: Tensor, negatives: Tensor | None, temperature: float, excluded: Tensor | None = None
+) -> Tensor:
+    """Cross-entropy of finding each query's own key among keys that are not its own.
+
+    The loss of van den Oord et al. 2018 (arXiv:1807.03748, equation 4), with cosine similarities as in He et al. 2020
+    ("Momentum contrast for unsupervised visual representation learning", equation 1).
+
+    Parameters
+    ----------
+    queries, keys : torch.Tensor of shape (batch, n_features)
+        A query and the key that belongs to it.
+    negatives : torch.Tensor of shape (n_negatives, n_features) or None
+        Keys that belong to none; None takes the keys of the other queries.
+    temperature : float
+        Divides the similarities.
+    excluded : torch.Tensor of bool of shape (batch, n_negatives) or None
+        Negatives that are no candidates for a query, such as older keys of its own sample.
+
+    Returns
+    -------
+    torch.Tensor
+        A scalar, in nats; the log of the number of candidates for queries and keys that say nothing.
+    """
+    queries, keys = F.normalize(queries.float(), dim=1), F.normalize(keys.float(), dim=1)
+    if negatives is None:
+        own = torch.arange(len(queries), device=queries.device)
+        return F.cross_entropy(queries @ keys.T / temperature, own)  # (batch, batch)
+    others = queries @ F.normalize(negatives.float(), dim=1).T  # (batch, n_negatives)
+    if excluded is not None:
+        others = others.masked_fill(excluded, -torch.inf)
+    candidates = torch.cat([(queries * keys).sum(1, keepdim=True), others], 1)  # (batch, 1 + n_negatives)
+    own = torch.zeros(len(queries), dtype=torch.long, device=queries.device)
+    return F.cross_entropy(candidates / temperature, own)

@@ -21,6 +21,7 @@ from skrep.data import Batch, ShapeSource, Source, ordered_batches
 from skrep.energy import RBMEncoder
 from skrep.energy.machine import CHUNK_ROWS, as_count, visible_units
 from skrep.engine import draw_seed
+from skrep.engine.optimizers import DEFAULT_LR
 from skrep.exceptions import DivergedError
 from skrep.objectives import contrastive_divergence
 from skrep.params import Integer, SequenceOf, check_params, param, params
@@ -229,7 +230,7 @@ class DeepBeliefEncoder(TorchTransformer):
                 module.down[i].load_state_dict(weights)
 
     def _peak_lr(self) -> float:
-        return self.lr or (0.05 if self.optimizer == "sgd" else 0.01)
+        return self.lr or {"sgd": 0.05, "lars": DEFAULT_LR["lars"]}.get(self.optimizer, 0.01)
 
     # --- the fitted net ------------------------------------------------------------------------------------------
 

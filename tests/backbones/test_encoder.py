@@ -60,10 +60,10 @@ def test_tokens_are_averaged(images):
     class Tokens(nn.Module):
         def __init__(self):
             super().__init__()
-            self.block, self.head = nn.Flatten(2), nn.Flatten()
+            self.block, self.gain = nn.Flatten(2), nn.Parameter(torch.ones(()))
 
         def forward(self, x):
-            return self.head(self.block(x))
+            return self.gain * self.block(x).flatten(1)
 
     source = ArraySource(images)
     encoder, width = make_encoder(source, Tokens(), None, "block")
@@ -84,3 +84,21 @@ def test_what_comes_after_a_layer_does_not_run(images):
     before = Fails.calls
     assert encoder(source.take(torch.arange(5), torch.device("cpu"))).shape == (5, 4)
     assert Fails.calls == before
+
+
+def test_a_backbone_with_nothing_to_learn(images):
+    source = ArraySource(images)
+    for backbone in (
+        nn.Flatten(),
+        nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.BatchNorm2d(3, affine=False), nn.Flatten()),
+    ):
+        name = type(backbone).__name__
+        with pytest.raises(ValueError, match=rf"backbone={name} has no parameters.*LazyLinear\(64\).*n_components"):
+            make_encoder(source, backbone, None)
+        encoder, width = make_encoder(source, backbone, 5)  # as the message says
+        assert width == 5
+        assert any(True for _ in encoder.parameters())
+    encoder, width = make_encoder(source, nn.Sequential(nn.Flatten(), nn.LazyLinear(64)), None)
+    assert width == 64
+    with pytest.raises(ValueError, match="has no parameters"):
+        make_encoder(ArraySource(np.zeros((9, 4), np.float32)), nn.Identity(), None)

@@ -93,3 +93,57 @@ def test_float64_beyond_float32_in_a_memory_map(tmp_path):
     np.save(tmp_path / "big.npy", rows)
     with pytest.raises(ValueError, match=r"1e\+39, too large for dtype\('float32'\)"):
         read_table(BaseEstimator(), np.load(tmp_path / "big.npy", mmap_mode="r"), reset=True)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "float64", "int16"])
+def test_rows_are_moved_to_a_device_for_good(dtype):
+    rows = np.random.default_rng(0).integers(0, 255, size=(50, 4)).astype(dtype)
+    frozen = rows.copy()
+    frozen.flags.writeable = False
+    for array in (rows, frozen, rows[::-1], np.asfortranarray(rows), torch.from_numpy(rows)):
+        source = ArraySource(array)
+        source.y = torch.arange(50)
+        kept = source.kept_on(CPU, 50 * 4 * 8)
+        assert kept is not source
+        assert kept.take(torch.tensor([3, 3, 49]), CPU).dtype == torch.float32
+        assert kept.chunk(5, 9).dtype == (torch.uint8 if dtype == "uint8" else torch.float32)
+        np.testing.assert_array_equal(torch.cat(list(kept.chunks(7))), np.asarray(array))
+        assert torch.equal(kept.y, torch.arange(50))
+        assert (len(kept), kept.shape) == (50, (4,))
+        part = source.subset(torch.tensor([7, 9, 11, 2])).subset(torch.tensor([1, 0])).kept_on(CPU, 100)
+        np.testing.assert_array_equal(torch.cat(list(part.chunks())), np.asarray(array)[[9, 7]])
+        again = kept.subset(torch.tensor([1, 0])).kept_on(CPU, 100)
+        np.testing.assert_array_equal(again.take(torch.arange(2), CPU), np.asarray(array)[[1, 0]])
+    before = rows.copy()
+    kept = ArraySource(rows).kept_on(CPU, 10**4)
+    rows += 1
+    np.testing.assert_array_equal(torch.cat(list(kept.chunks())), before)
+
+
+def test_rows_that_stay_where_they_are(tmp_path):
+    rows, made = sources(tmp_path)
+    plain, frozen, mapped, tensor, dataset = made
+    for source in (mapped, dataset, mapped.subset(torch.arange(3))):
+        assert source.kept_on(CPU, 10**9) is source  # what may be larger than memory
+    for source in (plain, frozen, tensor):
+        assert source.kept_on(CPU, 199) is source  # 50 rows of 4 bytes
+        assert source.kept_on(CPU, 200) is not source
+        part = source.subset(torch.arange(25))
+        assert part.kept_on(CPU, 99) is part
+        assert part.kept_on(CPU, 100) is not part
+    floats = ArraySource(rows.astype(np.float64))
+    assert floats.kept_on(CPU, 799) is floats  # as float32
+    assert floats.kept_on(CPU, 800) is not floats
+
+
+def test_batches_of_rows_that_were_moved(tmp_path):
+    _, made = sources(tmp_path)
+    made[0].y = torch.arange(50)
+    for source in (made[0], made[0].subset(torch.arange(5, 40))):
+        pairs = [
+            shuffled_batches(s, 8, CPU, torch.Generator().manual_seed(0)) for s in (source, source.kept_on(CPU, 200))
+        ]
+        for a, b in zip(*pairs, strict=True):
+            assert torch.equal(a.x, b.x)
+            assert torch.equal(a.index, b.index)
+            assert (a.y is None) == (b.y is None)

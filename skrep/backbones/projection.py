@@ -1,0 +1,28 @@
+"""The head between features and a contrastive loss, which only training needs."""
+
+from torch import nn
+
+__all__ = ["ProjectionHead"]
+
+
+class ProjectionHead(nn.Sequential):
+    """A hidden layer with batch normalisation and a linear one, (batch, n_features) -> (batch, projection_dim).
+
+    It learns to discard what views change, and some of that may be what one needs: the features before it are better
+    (Chen et al. 2020, section 4.2).
+
+    Parameters
+    ----------
+    n_features : int
+        Width of its input and of its hidden layer.
+    projection_dim : int
+        Width of its output.
+    """
+
+    def __init__(self, n_features: int, projection_dim: int):
+        super().__init__(
+            nn.Linear(n_features, n_features, bias=False),
+            nn.BatchNorm1d(n_features),
+            nn.ReLU(),
+            nn.Linear(n_features, projection_dim),
+        )

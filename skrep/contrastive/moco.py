@@ -1,0 +1,378 @@
+"""MoCo: a view of a sample must find the other one among many keys (He et al. 2020, arXiv:1911.05722)."""
+
+import contextlib
+import copy
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from sklearn.base import BaseEstimator
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from skrep.backbones import InputEncoder, ProjectionHead, Spread, make_encoder, split_batch_norm
+from skrep.base import TorchTransformer, Views
+from skrep.data import Batch, ShapeSource, Source
+from skrep.engine import Ranks
+from skrep.objectives import info_nce
+from skrep.params import Integer, Real, param, params
+from skrep.views import default_views, resolve_views
+from skrep.views.image import Interval
+
+__all__ = ["MoCoTransformer"]
+
+
+# Keys in a queue at most, where the user says nothing: more gain nothing; see docs/defaults.md.
+LARGEST_QUEUE = 1024
+
+
+class Candidates(NamedTuple):
+    """What queries are held against besides the keys of their own batch."""
+
+    positives: Tensor | None  # (batch, projection_dim); None: keys of the batch
+    negatives: Tensor | None  # (n_negatives, projection_dim); None: keys of the other rows of the batch
+    excluded: Tensor | None  # (batch, n_negatives): negatives that are of the query's own row
+
+
+class Projections(NamedTuple):
+    """What the network makes of a batch; rows of the first views stand before those of the second."""
+
+    queries: Tensor  # (n_views * batch, projection_dim)
+    keys: Tensor  # of the other view of each query's row
+    rows: Tensor  # (batch,): which rows they are
+
+
+class InBatch(nn.Module):
+    """No memory: the other rows of the batch are all there is (figure 2a of He et al.)."""
+
+    n_negatives = 0
+
+    def recall(self, index: Tensor, generator: torch.Generator) -> Candidates:
+        return Candidates(None, None, None)
+
+    def remember(self, module: "MoCo", outputs: Projections, momentum: float) -> None:
+        pass
+
+
+class Queue(nn.Module):
+    """Keys of the latest rows, by a network that slowly follows the one in training (figure 2c, algorithm 1)."""
+
+    keys: Tensor
+    rows: Tensor
+    position: Tensor
+
+    def __init__(self, n_keys: int, projection_dim: int):
+        super().__init__()
+        self.n_negatives = n_keys
+        self.register_buffer("keys", F.normalize(torch.randn(n_keys, projection_dim), dim=1))
+        self.register_buffer("rows", torch.full((n_keys,), -1))  # whose key each is
+        self.register_buffer("position", torch.zeros((), dtype=torch.long))  # of the oldest key
+
+    def recall(self, index: Tensor, generator: torch.Generator) -> Candidates:
+        excluded = index[:, None] == self.rows if self.training else None  # (batch, n_keys)
+        return Candidates(None, self.keys, excluded)
+
+    @torch.no_grad()
+    def remember(self, module: "MoCo", outputs: Projections, momentum: float) -> None:
+        n_keys = len(self.keys)
+        keys = F.normalize(outputs.keys.detach(), dim=1)
+        rows = outputs.rows.repeat(len(keys) // len(outputs.rows))
+        places = (self.position + torch.arange(len(keys), device=keys.device)[-n_keys:]) % n_keys
+        self.keys[places], self.rows[places] = keys[-n_keys:], rows[-n_keys:]
+        self.position.add_(len(keys)).remainder_(n_keys)
+        followed: list[Tensor] = [*module.encoder.parameters(), *module.projector.parameters()]
+        following: list[Tensor] = [*module.key_encoder.parameters(), *module.key_projector.parameters()]
+        torch._foreach_lerp_(following, followed, 1 - momentum)  # biases too; batch statistics are each one's own
+
+
+class MemoryBank(nn.Module):
+    """One key a row, from when it was last seen (figure 2b; Wu et al. 2018, arXiv:1805.01978)."""
+
+    keys: Tensor
+
+    def __init__(self, n_rows: int, projection_dim: int, n_negatives: int):
+        super().__init__()
+        self.register_buffer("keys", F.normalize(torch.randn(n_rows, projection_dim), dim=1))
+        self.n_negatives = n_negatives
+
+    def recall(self, index: Tensor, generator: torch.Generator) -> Candidates:
+        n_rows = len(self.keys)
+        drawn = torch.randint(n_rows, (self.n_negatives,), generator=generator, device=generator.device)
+        if not self.training:  # rows that are held out have no place in the bank
+            return Candidates(None, self.keys[drawn], None)
+        return Candidates(self.keys[index], self.keys[drawn], index[:, None] == drawn)
+
+    @torch.no_grad()
+    def remember(self, module: "MoCo", outputs: Projections, momentum: float) -> None:
+        index, queries = outputs.rows, F.normalize(outputs.queries.detach(), dim=1)
+        queries = queries.view(-1, len(index), queries.shape[1]).mean(0)  # (n_views * batch, dim) -> (batch, dim)
+        self.keys[index] = F.normalize(torch.lerp(queries, self.keys[index], momentum), dim=1)
+
+
+class MoCo(nn.Module):
+    """An encoder, kept, and what only training needs: projection head, dictionary and, for a queue, their followers."""
+
+    def __init__(
+        self,
+        encoder: InputEncoder,
+        n_features: int,
+        projection_dim: int,
+        dictionary: InBatch | Queue | MemoryBank,
+        symmetric: bool,
+        bn_splits: int,
+    ):
+        super().__init__()
+        self.encoder, self.projector = encoder, ProjectionHead(n_features, projection_dim)
+        if isinstance(dictionary, Queue):
+            self.key_encoder = copy.deepcopy(encoder).requires_grad_(False)
+            self.key_projector = copy.deepcopy(self.projector).requires_grad_(False)
+        self.dictionary, self.spread = dictionary, Spread(projection_dim)
+        self.symmetric, self.bn_splits = symmetric, bn_splits
+
+    def forward(self, inputs: tuple[Tensor, Tensor, Tensor | None]) -> Projections:
+        views, rows, order = inputs  # (2 * batch, ...), (batch,), and in which order keys are made, or None
+        if isinstance(self.dictionary, Queue):
+            asking, answering = (views, views) if self.symmetric else views.chunk(2)
+            queries = self._project(self.encoder, self.projector, asking)
+            with torch.no_grad():
+                if order is None:
+                    keys = self._project(self.key_encoder, self.key_projector, answering)
+                else:
+                    shuffled = self._project(self.key_encoder, self.key_projector, answering[order])
+                    keys = torch.empty_like(shuffled).index_copy_(0, order, shuffled)
+        else:
+            queries = keys = self._project(self.encoder, self.projector, views)
+            if not self.symmetric:
+                queries, keys = queries.chunk(2)
+        if self.symmetric:
+            keys = keys.roll(len(rows), 0)  # to each query that of the other view
+        return Projections(queries, keys, rows)
+
+    def _project(self, encoder: InputEncoder, projector: nn.Module, views: Tensor) -> Tensor:
+        with split_batch_norm(self.bn_splits) if self.bn_splits > 1 else contextlib.nullcontext():
+            projections: Tensor = projector(encoder.embed(views))  # (views, ...) -> (views, projection_dim)
+            return projections
+
+
+@params
+class MoCoTransformer(TorchTransformer):
+    """A network that learns to recognise a row in two random distortions of it, among the keys in a dictionary.
+
+    Each row of a batch is distorted twice at random; for each view, the query, the network must tell the key that comes
+    from the row's other view from keys of other rows. How many other keys there are does not hang on the batch size:
+    they are kept in a dictionary (He et al. 2020).
+
+    Parameters
+    ----------
+    n_components : int or None, default=None
+        Number of features. None takes the backbone's own width.
+    backbone : WideAndDeep, MLP, ConvNet, ResNet, torch.nn.Module or None, default=None
+        The network, from :mod:`skrep.backbones`, as in :class:`SimCLRTransformer`.
+    augment : view, str, list of them or None, default=None
+        How views are made: parts of :mod:`skrep.views` or their names, applied in order.
+    dictionary : {"queue", "memory_bank", "end_to_end"}, default="queue"
+        Where negatives come from. "queue": the latest keys, by a second network whose weights are a moving average of
+        the first one's. "memory_bank": one key a row, from when it was last seen; as many as `queue_size` are drawn for
+        each batch (Wu et al. 2018). "end_to_end": the batch itself.
+    queue_size : int or None, default=None
+        Number of negatives. None takes a quarter of the rows, 1024 at most.
+    momentum : float, (float, float) or None, default=None
+        How slowly keys follow. For "queue": the decay of the weights' moving average in a step. For "memory_bank": that
+        of each row's key. A pair is a schedule, rising from the first number to the second along half a cosine (Grill
+        et al. 2020), over the whole of ``fit``; ``partial_fit`` stays at the first. None takes 0.99 and 0.5. For
+        "end_to_end" there is nothing that follows.
+    symmetric : bool, default=True
+        Whether both views of a row ask for each other, or only the first for the second. With a queue that is half the
+        work in an epoch, and in the same time about as good.
+    bn_splits : int, default=1
+        Into how many parts batches are split for the statistics of batch normalisation; keys are shuffled between the
+        parts, so that a query cannot know its own key by their common statistics ("shuffling BN" of He et al., on one
+        device). For "queue" only.
+    temperature : float, default=0.2
+        Divides the similarities: the lower it is, the more the hardest negatives count.
+    projection_dim : int, default=64
+        Width of the projections between which similarities are computed.
+    layer : str, int or None, default=None
+        The block of the backbone whose output ``transform`` returns, averaged over the image: its name or its position
+        among the backbone's children. None is the backbone's output.
+
+    Attributes
+    ----------
+    net_ : skorch.NeuralNet
+        The trained network, ``net_.module_``: ``encoder`` and ``projector`` learn by gradients, ``key_encoder`` and
+        ``key_projector`` follow them, ``dictionary`` holds the keys.
+    queue_size_ : int
+        Number of negatives; 0 for "end_to_end".
+    history_ : list of dict
+        One for each epoch: "epoch", "train_loss", "lr", "projection_std", "effective_rank", and "valid_loss" with
+        `validation_fraction`. The loss is in nats; a network that has learned nothing is at log(1 + queue_size_), with
+        "end_to_end" at log(batch_size).
+        "projection_std" is 1 where projections lie in all directions alike and 0 where all are the same;
+        "effective_rank" is the number of directions that they use.
+    n_epochs_ : int
+        Number of epochs trained.
+    resumed_from_ : tuple of (int, int) or None
+        Epochs and batches that a checkpoint had done.
+    n_features_out_ : int
+        Number of features.
+    n_features_in_ : int
+        Number of columns seen in ``fit``, for tables.
+    image_shape_ : tuple of (int, int, int)
+        Height, width and channels of the images seen in ``fit``, for images.
+
+    See Also
+    --------
+    SimCLRTransformer : Finds views among the other views of a batch.
+    RandomEncoder : The same network, untrained.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skrep import MoCoTransformer
+    >>> from skrep.data import AsImages
+    >>> X = AsImages((8, 8)).fit_transform(load_digits().data)
+    >>> encoder = MoCoTransformer(max_epochs=1, random_state=0).fit(X)
+    >>> encoder.transform(X).shape, encoder.queue_size_
+    ((1797, 512), 449)
+    """
+
+    n_components: int | None = param(Integer(low=1), None, default=None)
+    backbone: Any = param(BaseEstimator, nn.Module, None, default=None)
+    augment: Any = param(default=None)
+    dictionary: str = param("queue", "memory_bank", "end_to_end", default="queue")
+    queue_size: int | None = param(Integer(low=1), None, default=None)
+    momentum: float | tuple[float, float] | None = param(Real(low=0, high=1), Interval(0, 1), None, default=None)
+    symmetric: bool = param(bool, default=True)
+    bn_splits: int = param(Integer(low=1), default=1)
+    temperature: float = param(Real(low=0, open_low=True), default=0.2)
+    projection_dim: int = param(Integer(low=1), default=64)
+    layer: str | int | None = param(str, Integer(), None, default=None)
+
+    # Measured: as for SimCLR, small steps; see docs/defaults.md.
+    _largest_batch = 128
+    _shares_batches = True
+
+    @property
+    def _takes_images(self) -> bool:
+        return True
+
+    def make_module(self, data: Source) -> nn.Module:
+        """Hook: encoder, projection head and dictionary."""
+        encoder, width = make_encoder(data, self.backbone, self.n_components, self.layer)
+        dictionary = self._make_dictionary(data)
+        return MoCo(encoder, width, self.projection_dim, dictionary, self.symmetric, self.bn_splits)
+
+    def make_views(self, data: Source, module: nn.Module) -> Views:
+        """Hook: two distortions of each row, against the dictionary."""
+        view = resolve_views(self.augment, default_views(data.shape))
+        scale: Any = module.encoder.scale  # type: ignore[union-attr]
+        recall: Any = module.dictionary.recall  # type: ignore[union-attr]
+        n_asked = 2 if self.symmetric else 1
+
+        def views(batch: Batch, generator: torch.Generator) -> tuple[Any, Candidates]:
+            scaled = scale(batch.x)
+            pairs = view(torch.cat([scaled, scaled]), generator)  # (2 * batch, ...)
+            index = batch.index.to(pairs.device)
+            order = None
+            if self.bn_splits > 1:
+                order = torch.randperm(n_asked * len(index), generator=generator, device=generator.device)
+            return (pairs, index, order), recall(index, generator)
+
+        return views
+
+    def objective(self, outputs: Projections, target: Candidates) -> Tensor:
+        """Hook: each view's loss against its candidates."""
+        n_views = len(outputs.queries) // len(outputs.rows)
+        losses = [
+            info_nce(
+                queries,
+                keys if target.positives is None else target.positives,
+                target.negatives,
+                self.temperature,
+                target.excluded,
+            )
+            for queries, keys in zip(outputs.queries.chunk(n_views), outputs.keys.chunk(n_views), strict=True)
+        ]
+        return torch.stack(losses).mean()
+
+    def after_step(self, module: nn.Module, outputs: Projections) -> None:
+        """Seam: the dictionary gets the batch's keys, after both views have been asked."""
+        module.dictionary.remember(module, outputs, self._momentum(self.net_.done_))  # type: ignore[union-attr, operator]
+        module.spread.add(outputs.queries)  # type: ignore[operator]
+
+    def after_epoch(self, module: nn.Module) -> dict[str, float]:
+        """Seam: how far projections are spread."""
+        return module.spread.read(type(self).__name__)  # type: ignore[union-attr, operator, no-any-return]
+
+    def views_in_data_units(self, module: nn.Module, inputs: Any) -> list[Tensor]:
+        """Hook: the first views, then the second."""
+        return [module.encoder.show(view) for view in inputs[0].chunk(2)]  # type: ignore[union-attr, operator]
+
+    def _build_net(self, data: Source, seed: int) -> None:
+        super()._build_net(data, seed)
+        dictionary = self.net_.module_.dictionary
+        self.queue_size_ = dictionary.n_negatives
+        self._n_rows = len(data)
+
+    def _join_ranks(self, data: Source) -> Ranks:
+        ranks = super()._join_ranks(data)
+        if ranks.size > 1 and self.bn_splits > 1:
+            raise ValueError(
+                f"{type(self).__name__}(bn_splits={self.bn_splits}) splits the batch of a single process, but "
+                f"{ranks.size} train together. Set bn_splits=1."
+            )
+        return ranks
+
+    def _check_rows(self, data: Source) -> None:
+        super()._check_rows(data)
+        if self.dictionary == "memory_bank" and len(data) != self._n_rows:
+            raise ValueError(
+                f"{type(self).__name__}(dictionary='memory_bank') got {len(data)} rows, but its bank has a place for "
+                f"each of the {self._n_rows} rows that it was trained on. Go on with just those, or use "
+                "dictionary='queue'."
+            )
+
+    def _momentum(self, done: float) -> float:
+        if self.momentum is None:
+            return {"queue": 0.99, "memory_bank": 0.5, "end_to_end": 0.0}[self.dictionary]
+        if not isinstance(self.momentum, Sequence):
+            return self.momentum
+        first, last = self.momentum
+        return last - (last - first) * 0.5 * (1 + math.cos(math.pi * done))
+
+    def _make_dictionary(self, data: Source) -> InBatch | Queue | MemoryBank:
+        name, n_rows = type(self).__name__, len(data)
+        if self.dictionary != "queue" and self.bn_splits > 1:
+            raise ValueError(
+                f"{name}(bn_splits={self.bn_splits}, dictionary={self.dictionary!r}): parts are for keys that a second "
+                "network makes. Use dictionary='queue', or bn_splits=1."
+            )
+        if self.bn_splits > 1 and (self.net_params or {}).get("compile"):
+            raise ValueError(
+                f"{name}(bn_splits={self.bn_splits}) cannot be compiled. Leave 'compile' out of net_params, or set "
+                "bn_splits=1."
+            )
+        if self.dictionary == "end_to_end":
+            if self.queue_size is not None:
+                raise ValueError(
+                    f"{name}(queue_size={self.queue_size}, dictionary='end_to_end'): negatives are the other rows of "
+                    "the batch. Leave queue_size out and set batch_size, or use dictionary='queue'."
+                )
+            return InBatch()
+        if isinstance(data, ShapeSource):
+            size, n_rows = getattr(self, "queue_size_", 1), getattr(self, "_n_rows", 1)
+        elif self.queue_size is None:
+            fitted = getattr(self, "queue_size_", 0) if self.warm_start else 0
+            size = fitted or max(1, min(LARGEST_QUEUE, n_rows // 4))
+        elif self.queue_size <= n_rows:
+            size = self.queue_size
+        else:
+            raise ValueError(
+                f"{name}(queue_size={self.queue_size}): there are only n_samples = {n_rows} rows to be told apart; a "
+                f"{self.dictionary.replace('_', ' ')} of more keys would hold rows several times. Use at most "
+                f"{n_rows}, or None, which sizes it."
+            )
+        if self.dictionary == "queue":
+            return Queue(size, self.projection_dim)
+        return MemoryBank(n_rows, self.projection_dim, size)

@@ -1,0 +1,114 @@
+"""How well neighbours in the space of features know one another's class."""
+
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.utils import check_array
+
+from skrep.evaluation.few_label import check_classes, encode, split
+
+__all__ = ["knn_score", "unit_rows"]
+
+
+def knn_score(
+    encoder: Any,
+    X: Any,
+    y: Any,
+    X_test: Any = None,
+    y_test: Any = None,
+    *,
+    n_neighbors: int = 20,
+    temperature: float = 0.07,
+    random_state: int = 0,
+) -> float:
+    """Test accuracy of a vote of the nearest training rows by the cosine of their features.
+
+    The weighted k-nearest-neighbour classifier by which self-supervised learning is judged (Wu et al. 2018,
+    https://arxiv.org/abs/1805.01978, section 3.4): each of the `n_neighbors` training rows whose features make the
+    least angle with those of a test row votes for its class with the weight exp(cosine / temperature). Nothing is
+    trained on the features, and columns are not standardised: what is judged is the space as it is.
+
+    Parameters
+    ----------
+    encoder : estimator or None
+        Any scikit-learn transformer. One that is not fitted is cloned and fitted on `X` without labels; None takes the
+        columns of `X` themselves, or its pixels.
+    X : array-like or ImageFiles of shape (n_samples, ...)
+        Training rows; without `X_test`, a quarter of them is held out for testing, before anything is fitted.
+    y : array-like of shape (n_samples,)
+        Classes.
+    X_test, y_test : array-like, default=None
+        Test rows and their classes.
+    n_neighbors : int, default=20
+        Training rows that vote. Published numbers have 20 or, on large data, 200.
+    temperature : float, default=0.07
+        Above 0. Near 0 the nearest row decides alone; infinity counts all neighbours alike. The default is the paper's.
+    random_state : int, default=0
+        Decides the split.
+
+    Returns
+    -------
+    float
+        Share of the test rows that are given their class.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer training rows than `n_neighbors`, `temperature` is not above 0, the rows and classes do not
+        match, or features are not finite.
+
+    Notes
+    -----
+    Features that are all zero have the cosine 0 with any others. Of classes with equal votes, the first in sorted order
+    is taken. Distances are computed in blocks: beside the features and their normalised copies, memory grows with
+    n_test * `n_neighbors`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skrep import PCAEncoder
+    >>> from skrep.evaluation import knn_score
+    >>> X, y = load_digits(return_X_y=True)
+    >>> knn_score(PCAEncoder(16), X, y) > 0.95
+    True
+    """
+    if not isinstance(n_neighbors, Integral) or n_neighbors < 1:
+        raise ValueError(f"n_neighbors={n_neighbors!r}: expected a whole number of neighbours, at least 1.")
+    if not temperature > 0:
+        raise ValueError(f"temperature={temperature!r}: expected a number above 0; the usual one is 0.07.")
+    if (X_test is None) != (y_test is None):
+        raise ValueError("one of X_test and y_test is missing; pass both, or neither to have a quarter held out.")
+    if X_test is None:
+        X, X_test, y, y_test = split(X, y, random_state)
+    check_classes(X, y, "training")
+    check_classes(X_test, y_test, "test")
+    if n_neighbors > len(y):
+        raise ValueError(f"n_neighbors={n_neighbors}, but there are {len(y)} training rows; choose at most as many.")
+
+    def votes(distances: np.ndarray) -> np.ndarray:
+        """exp(cosine / temperature) over that of the nearest: of unit vectors, cosine = 1 - distance ** 2 / 2."""
+        closeness = -(distances**2) / 2
+        with np.errstate(over="ignore"):  # a vote of 0 at very small temperatures
+            return np.exp((closeness - closeness.max(axis=1, keepdims=True)) / temperature)
+
+    Z, Z_test = (unit_rows(part, "features", "knn_score") for part in encode(encoder, X, X_test))
+    zeros = ~Z.any(axis=1)
+    if zeros.any():  # a direction of their own: cosine 0 with all test rows
+        Z, Z_test = np.column_stack([Z, zeros]), np.column_stack([Z_test, np.zeros_like(Z_test[:, 0])])
+    voters = KNeighborsClassifier(n_neighbors, weights=votes, algorithm="brute", metric="euclidean")
+    return float(voters.fit(Z, y).score(Z_test, y_test))
+
+
+def unit_rows(Z: Any, input_name: str, caller: str) -> np.ndarray:
+    """Features divided by their length, of shape (n_samples, n_features), float32 or float64; zeros stay zeros.
+
+    Raises ValueError, which names `input_name` and `caller`, unless they are a table of finite numbers.
+    """
+    Z = check_array(Z, dtype=[np.float32, np.float64], input_name=input_name, estimator=caller)
+    # scikit-learn's normalize leaves rows shorter than 1e-6 as they are
+    largest = np.maximum(Z.max(axis=1), -Z.min(axis=1))[:, np.newaxis]
+    units: np.ndarray = Z / np.where(largest > 0, largest, 1)  # or squares of very large or small numbers would be lost
+    units /= np.linalg.norm(units, axis=1, keepdims=True).clip(min=1)  # below 1 are only zeros
+    return units
