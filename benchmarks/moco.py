@@ -140,7 +140,7 @@ def main(arguments: list[str]) -> None:
     add_data_option(parser, required=True)
     parser.add_argument("--part", choices=["labels", "cifar", "dictionaries"], default="labels")
     parser.add_argument("--set", nargs="+", choices=["mnist", "fashion_mnist"], default=["mnist", "fashion_mnist"])
-    parser.add_argument("--only", nargs="+", choices=list(METHODS), default=list(METHODS))
+    parser.add_argument("--only", nargs="*", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--dictionary", nargs="+", choices=DICTIONARIES, default=DICTIONARIES)
     parser.add_argument("--no-baselines", action="store_true", help="cifar: the methods alone")
     parser.add_argument("--epochs", type=int, default=None, help="default: the estimator's own; 10 for dictionaries")

@@ -55,32 +55,33 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--draws", type=int, default=5, help="of labels, for each split")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", nargs="*", help="tables to measure")
+    parser.add_argument("--encoders", nargs="*", choices=list(ENCODERS), default=list(ENCODERS))
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     tables = labelled_tables(None) | {"latent": latent(0), "uninformative": uninformative(0)}
     print("| table | encoder | features | accuracy | to raw | p | fit s |\n|---|---|---|---|---|---|---|")
     for name in options.only or tables:
-        _measure(name, tables[name], options.splits, options.draws)
+        _measure(name, tables[name], options.splits, options.draws, options.encoders)
 
 
-def _measure(name: str, table: Table, n_splits: int, n_draws: int) -> None:
-    scores: dict[str, list[np.ndarray]] = {encoder: [] for encoder in ("raw", *ENCODERS)}
+def _measure(name: str, table: Table, n_splits: int, n_draws: int, encoders: list[str]) -> None:
+    scores: dict[str, list[np.ndarray]] = {encoder: [] for encoder in ("raw", *encoders)}
     seconds = dict.fromkeys(scores, 0.0)
     widths = {"raw": table[0].shape[1]}
     for state in range(n_splits):
         X, X_test, y, y_test = split(*table, state)
         draws = draw_labels(y, [10], n_resamples=n_draws, random_state=state)
         scores["raw"].append(probe_features(X, y, X_test, y_test, [10], draws, C=1.0).scores[0])
-        for label, encoder in ENCODERS.items():
+        for label in encoders:
             begin = time.perf_counter()
-            fitted = clone(encoder).fit(X)
+            fitted = clone(ENCODERS[label]).fit(X)
             seconds[label] += time.perf_counter() - begin
             Z, Z_test = fitted.transform(X), fitted.transform(X_test)
             widths[label] = Z.shape[1]
             scores[label].append(probe_features(Z, y, Z_test, y_test, [10], draws, C=1.0).scores[0])
     raw = np.concatenate(scores["raw"])
     print(f"| {name} | raw | {widths['raw']} | {raw.mean():.3f} | | | |")
-    for label in ENCODERS:
+    for label in encoders:
         accuracy = np.concatenate(scores[label])
         difference, p = (accuracy - raw).mean(), ttest_rel(accuracy, raw).pvalue
         cells = [name, label, widths[label], f"{accuracy.mean():.3f}", f"{difference:+.3f}", f"{p:.2g}"]

@@ -1,5 +1,6 @@
 """Networks that turn a batch into features."""
 
+from skrep.backbones.batch_norm import BatchNormMode, Norm, split_batch_norm
 from skrep.backbones.boltzmann import (
     BoltzmannMachine,
     BoltzmannTraining,
@@ -16,12 +17,12 @@ from skrep.backbones.layers import Linear, Pixels, Standardize, TiedLinear, by_c
 from skrep.backbones.mlp import ACTIVATIONS, MLP, MLPModule, WideAndDeep, WideAndDeepModule, default_widths
 from skrep.backbones.projection import ProjectionHead
 from skrep.backbones.resnet import ResNet, ResNetModule
-from skrep.backbones.split_norm import split_batch_norm
 from skrep.backbones.spread import Spread
 
 __all__ = [
     "ACTIVATIONS",
     "MLP",
+    "BatchNormMode",
     "BoltzmannMachine",
     "BoltzmannTraining",
     "ConvDecoder",
@@ -32,6 +33,7 @@ __all__ = [
     "Linear",
     "MLPModule",
     "MeanField",
+    "Norm",
     "Phases",
     "Pixels",
     "ProjectionHead",

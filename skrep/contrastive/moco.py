@@ -206,8 +206,8 @@ class MoCoTransformer(TorchTransformer):
         Number of negatives; 0 for "end_to_end".
     history_ : list of dict
         One for each epoch: "epoch", "train_loss", "lr", "projection_std", "effective_rank", and "valid_loss" with
-        `validation_fraction`. The loss is in nats; a network that has learned nothing is at log(1 + queue_size_), with
-        "end_to_end" at log(batch_size).
+        `validation_fraction`. The loss is in nats; a network that has learned nothing is at log(1 + ``queue_size_``),
+        with "end_to_end" at log(batch_size).
         "projection_std" is 1 where projections lie in all directions alike and 0 where all are the same;
         "effective_rank" is the number of directions that they use.
     n_epochs_ : int

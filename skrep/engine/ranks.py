@@ -19,8 +19,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
+
+from skrep.backbones import BatchNormMode, Norm
 
 __all__ = ["ALONE", "Ranks", "join_ranks", "local_rank"]
 
@@ -159,31 +159,14 @@ def join_ranks() -> Ranks:
     return Ranks(dist.get_rank(), dist.get_world_size())
 
 
-class _JointBatchNorm(TorchFunctionMode):
-    """Stands in for the function that all of torch's layers call (torch's own SyncBatchNorm runs on CUDA only)."""
+class _JointBatchNorm(BatchNormMode):
+    """Statistics over the batch of all processes (torch's own SyncBatchNorm runs on CUDA only)."""
 
     def __init__(self, ranks: Ranks):
         super().__init__()
         self.ranks = ranks
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is F.batch_norm:
-            return self._normalise(*args, **(kwargs or {}))
-        return func(*args, **(kwargs or {}))
-
-    def _normalise(
-        self,
-        x: Tensor,
-        running_mean: Tensor | None,
-        running_var: Tensor | None,
-        weight: Tensor | None = None,
-        bias: Tensor | None = None,
-        training: bool = False,
-        momentum: float = 0.1,
-        eps: float = 1e-5,
-    ) -> Tensor:
-        if not training:
-            return F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
+    def normalise(self, x: Tensor, layer: Norm) -> Tensor:
         others, broad = [0, *range(2, x.ndim)], (1, -1) + (1,) * (x.ndim - 2)
         numbers = x.float()
         count = numbers.new_tensor([numbers.numel() / numbers.shape[1]])
@@ -195,12 +178,12 @@ class _JointBatchNorm(TorchFunctionMode):
         variance = (share * (variances + (means - mean).square())).sum(0)
         with torch.no_grad():
             total = parts[:, 0].sum()
-            if running_mean is not None and running_var is not None:
-                running_mean.lerp_(mean, momentum)
-                running_var.lerp_(variance * total / (total - 1), momentum)
-        z = (numbers - mean.view(broad)) * torch.rsqrt(variance + eps).view(broad)
-        if weight is not None and bias is not None:
-            z = z * weight.view(broad) + bias.view(broad)
+            if layer.running_mean is not None and layer.running_var is not None:
+                layer.running_mean.lerp_(mean, layer.momentum)
+                layer.running_var.lerp_(variance * total / (total - 1), layer.momentum)
+        z = (numbers - mean.view(broad)) * torch.rsqrt(variance + layer.eps).view(broad)
+        if layer.weight is not None and layer.bias is not None:
+            z = z * layer.weight.view(broad) + layer.bias.view(broad)
         return z.to(x.dtype)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 import skrep.engine.net
-from skrep import AutoEncoderTransformer, SimCLRTransformer
+from skrep import AutoEncoderTransformer, MoCoTransformer, SimCLRTransformer
 from skrep.backbones import ConvNet
 
 torch.set_num_threads(1)
@@ -16,13 +16,16 @@ torch.set_num_threads(1)
 def rows(method: str) -> np.ndarray:
     rng = np.random.default_rng(0)
     table = (rng.normal(size=(400, 4)) @ rng.normal(size=(4, 64))).astype(np.float32)
-    return table.reshape(400, 8, 8, 1) if method == "simclr" else table[:, :20]
+    return table.reshape(400, 8, 8, 1) if method != "autoencoder" else table[:, :20]
 
 
 def make(method: str, folder: Any, epochs: int) -> Any:
     common = {"max_epochs": epochs, "random_state": 3, "validation_fraction": 0.1, "checkpoint": folder}
     if method == "simclr":
         return SimCLRTransformer(4, backbone=ConvNet(2), batch_size=32, **common)
+    if method in ("queue", "memory_bank"):
+        momentum = (0.5, 1.0)
+        return MoCoTransformer(4, ConvNet(2), dictionary=method, momentum=momentum, batch_size=32, **common)
     return AutoEncoderTransformer(4, hidden=(32, 16), noise=0.3, batch_size=16, early_stopping=1000, **common)
 
 

@@ -63,7 +63,7 @@ def test_killed_and_resumed_is_the_same_to_the_bit(method, tmp_path):
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [*METHODS, "queue", "memory_bank"])
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
 def test_killed_and_resumed_twenty_times(method, tmp_path):
     resumed = survive_kills(method, tmp_path, 20, np.random.default_rng(1))
