@@ -79,6 +79,7 @@ class SimCLRTransformer(TorchTransformer):
 
     See Also
     --------
+    MoCoTransformer : Finds views among the keys of a dictionary.
     AutoEncoderTransformer : Learns by rebuilding rows instead of telling them apart.
     RandomEncoder : The same network, untrained.
 
