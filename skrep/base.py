@@ -506,13 +506,14 @@ class TorchTransformer(Encoder):
 
     def _join_ranks(self, data: Source) -> Ranks:
         ranks = join_ranks()
-        if ranks.size > 1 and not self._shares_batches:
+        if ranks.size == 1:
+            return ranks
+        if not self._shares_batches:
             raise ValueError(
                 f"{type(self).__name__} trains in one process, but {ranks.size} were started. Run the script without "
                 "torchrun."
             )
-        if ranks.size > 1:
-            ranks.require_same((len(data), tuple(data.shape), fingerprint(data.sample(64))), "X")
+        ranks.require_same((len(data), tuple(data.shape), fingerprint(data.sample(64))), "X")
         return ranks
 
     def _check_rows(self, data: Source) -> None:

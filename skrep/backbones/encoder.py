@@ -143,7 +143,7 @@ def make_encoder(
     known = data.width if isinstance(data, ShapeSource) else None
     width = _output_width(encoder, data) if known is None else known
     encoder.width = width
-    if n_components is None and not any(True for _ in network.parameters()):
+    if n_components is None and next(network.parameters(), None) is None:
         raise ValueError(
             f"backbone={type(network).__name__} has no parameters: there is nothing to learn. Put a layer behind it, "
             "such as torch.nn.Sequential(backbone, torch.nn.LazyLinear(64)), or set n_components."

@@ -7,9 +7,8 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.utils import check_array, check_consistent_length, column_or_1d, resample
 from sklearn.utils.multiclass import type_of_target
-from sklearn.utils.validation import check_is_fitted
 
-from skrep.displays.figures import COLOURS, axes_or_new, require_matplotlib
+from skrep.displays.figures import COLOURS, axes_or_new, require_matplotlib, require_transformer
 
 __all__ = ["EmbeddingDisplay"]
 
@@ -194,9 +193,7 @@ class EmbeddingDisplay:
         """
         require_matplotlib(cls.__name__)
         _check_choices(method, max_samples)
-        if not hasattr(estimator, "transform"):
-            raise TypeError(f"{type(estimator).__name__} has no transform; {cls.__name__} needs a fitted transformer.")
-        check_is_fitted(estimator)
+        require_transformer(estimator, cls.__name__)
         X, y = _draw_rows(X, y, max_samples, random_state)  # before the transform, which is what takes time
         return cls.from_features(
             estimator.transform(X),

@@ -1,8 +1,10 @@
-"""What every display needs of matplotlib: to be there, a figure, colours."""
+"""What displays need: matplotlib, a figure, colours, an estimator that transforms."""
 
 from typing import Any
 
-__all__ = ["COLOURS", "axes_or_new", "require_matplotlib"]
+from sklearn.utils.validation import check_is_fitted
+
+__all__ = ["COLOURS", "axes_or_new", "require_matplotlib", "require_transformer"]
 
 # Petroff (2021, https://arxiv.org/abs/2107.02270): ten colours that people with any colour vision tell apart. The two
 # greys come last.
@@ -37,3 +39,10 @@ def axes_or_new(ax: Any, name: str, figsize: tuple[float, float] | None = None) 
         ax.spines[["top", "right"]].set_visible(False)
         ax.set_prop_cycle(color=COLOURS[:8])  # no greys: those are for baselines
     return ax
+
+
+def require_transformer(estimator: Any, name: str) -> None:
+    """Raise TypeError or NotFittedError unless the estimator can transform, on behalf of the display called `name`."""
+    if not hasattr(estimator, "transform"):
+        raise TypeError(f"{type(estimator).__name__} has no transform; {name} needs a fitted transformer.")
+    check_is_fitted(estimator)

@@ -5,9 +5,8 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
-from sklearn.utils.validation import check_is_fitted
 
-from skrep.displays.figures import COLOURS, axes_or_new, require_matplotlib
+from skrep.displays.figures import COLOURS, axes_or_new, require_matplotlib, require_transformer
 from skrep.displays.grid import as_images, check_axes, draw_images, draw_strips, grid_size, unit_range
 from skrep.evaluation.neighbors import unit_rows
 
@@ -225,9 +224,7 @@ class NeighborsDisplay:
             As :meth:`from_features`.
         """
         require_matplotlib(cls.__name__)
-        if not hasattr(estimator, "transform"):
-            raise TypeError(f"{type(estimator).__name__} has no transform; {cls.__name__} needs a fitted transformer.")
-        check_is_fitted(estimator)
+        require_transformer(estimator, cls.__name__)
         return cls.from_features(
             estimator.transform(X),
             X,

@@ -14,7 +14,7 @@ import contextlib
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import torch
@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from skrep.data import Batch, Source, ordered_batches
 from skrep.engine.checkpoints import RunFolder
 from skrep.engine.interrupts import DeferredInterrupt
+from skrep.engine.nested import each
 from skrep.engine.optimizers import make_optimizer
 from skrep.engine.progress import Progress
 from skrep.engine.randomness import derive_seed, draws_globally, global_generators
@@ -391,7 +392,8 @@ class Net(NeuralNet):
                     group["lr"] = peak * factor
             try:
                 inputs, target = task.views(batch, generator)
-                pair, self.n_rows_ = (self.ranks_.own(inputs, n_rows), target), n_rows
+                pair = self.ranks_.own(inputs, n_rows), target
+                self.n_rows_ = n_rows
                 if self.draws_globally_ and not self.ranks_.is_first:
                     torch.manual_seed(draw + self.ranks_.rank)  # other dropout masks for other rows
                 self.consistent_ = False
@@ -556,21 +558,10 @@ def _channels_last(inputs: Any) -> Any:
     """Images in the memory layout that convolutions are fastest in; everything else as it is."""
     if isinstance(inputs, Tensor) and inputs.ndim == 4:
         return inputs.contiguous(memory_format=torch.channels_last)
-    return _each(_channels_last, inputs)
+    return each(_channels_last, inputs)
 
 
 def _as_float32(outputs: Any) -> Any:
     if isinstance(outputs, Tensor):
         return outputs.float() if outputs.is_floating_point() else outputs
-    return _each(_as_float32, outputs)
-
-
-def _each(change: Callable[[Any], Any], value: Any) -> Any:
-    """Apply a function to the items of a container of views or outputs."""
-    if isinstance(value, dict):
-        return {key: change(item) for key, item in value.items()}
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*map(change, value))
-    if isinstance(value, (tuple, list)):
-        return type(value)(map(change, value))
-    return value
+    return each(_as_float32, outputs)

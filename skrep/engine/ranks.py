@@ -21,6 +21,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from skrep.backbones import BatchNormMode, Norm
+from skrep.engine.nested import each
 
 __all__ = ["ALONE", "Ranks", "join_ranks", "local_rank"]
 
@@ -208,10 +209,4 @@ def _each_batch(change: Callable[[Tensor], Tensor], value: Any, n_rows: int) -> 
     """Apply a function to the tensors of a container that have a multiple of so many rows."""
     if isinstance(value, Tensor):
         return change(value) if value.ndim and len(value) and len(value) % n_rows == 0 else value
-    if isinstance(value, dict):
-        return {key: _each_batch(change, item, n_rows) for key, item in value.items()}
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(_each_batch(change, item, n_rows) for item in value))
-    if isinstance(value, (tuple, list)):
-        return type(value)(_each_batch(change, item, n_rows) for item in value)
-    return value
+    return each(lambda item: _each_batch(change, item, n_rows), value)
