@@ -11,6 +11,7 @@ from skrep.patches import PatchEncoder
 from skrep.persistence import load, save
 from skrep.sparse import SparseCoder
 from skrep.stacks import DeepBeliefEncoder
+from skrep.words import Word2VecTransformer
 
 __all__ = [
     # decomposition
@@ -28,6 +29,8 @@ __all__ = [
     # contrastive learning
     "MoCoTransformer",
     "SimCLRTransformer",
+    # text
+    "Word2VecTransformer",
     # the untrained baseline, and the class that new methods derive from
     "RandomEncoder",
     "TorchTransformer",

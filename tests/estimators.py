@@ -4,8 +4,10 @@ import inspect
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from sklearn.base import BaseEstimator
+from sklearn.utils.validation import validate_data
 from torch import Tensor
 
 import skrep
@@ -59,6 +61,22 @@ def folded(cls: type) -> type:
     return type(f"{cls.__name__}OnImages", (cls,), {"_read": _read, "__module__": __name__, "_chunk_rows": 64})
 
 
+def as_documents(cls: type) -> type:
+    """The class as a method of tables: a row is a document that names its columns and says where their values are."""
+
+    def _documents(self: Any, X: Any, *, reset: bool) -> Any:
+        X = validate_data(self, X, dtype="numeric", reset=reset, ensure_min_samples=2 if reset else 1)
+        return [["row", *(f"{j}:{np.arcsinh(float(value)):.1f}" for j, value in enumerate(row))] for row in X]
+
+    def __sklearn_tags__(self: Any) -> Any:
+        tags = cls.__sklearn_tags__(self)
+        tags.input_tags.string, tags.input_tags.two_d_array = False, True
+        return tags
+
+    members = {"_documents": _documents, "__sklearn_tags__": __sklearn_tags__, "__module__": __name__}
+    return type(f"{cls.__name__}OfRows", (cls,), members)
+
+
 def quick(cls: type, **options: Any) -> Any:
     """An instance that fits in a blink."""
     names = inspect.signature(cls).parameters
@@ -74,12 +92,16 @@ def quick(cls: type, **options: Any) -> Any:
 
 
 IMAGE_ONLY = {"PatchEncoder": skrep.PatchEncoder}
-ESTIMATORS = {name: cls for name, cls in public_estimators().items() if name not in IMAGE_ONLY}
+TEXT_ONLY = {"Word2VecTransformer": skrep.Word2VecTransformer}
+NO_TABLES = IMAGE_ONLY | TEXT_ONLY
+ESTIMATORS = {name: cls for name, cls in public_estimators().items() if name not in NO_TABLES}
 NETWORKS = {name: cls for name, cls in ESTIMATORS.items() if issubclass(cls, Encoder)}
 TRAINED = {name: cls for name, cls in ESTIMATORS.items() if issubclass(cls, TorchTransformer)}
 TAKES_IMAGES = {name: cls for name, cls in NETWORKS.items() if cls()._takes_images}
 IMAGES = {f"{name}OnImages": folded(cls) for name, cls in (TAKES_IMAGES | IMAGE_ONLY).items()}
 FOLDED_NETWORKS = NETWORKS | {name: cls for name, cls in IMAGES.items() if issubclass(cls, Encoder)}
-for _name, _cls in IMAGES.items():
+DOCUMENTS = {f"{name}OfRows": as_documents(cls) for name, cls in TEXT_ONLY.items()}
+FOLDED = IMAGES | DOCUMENTS
+for _name, _cls in FOLDED.items():
     globals()[_name] = _cls  # where pickle looks for them
-assert all(issubclass(cls, BaseEstimator) for cls in IMAGES.values())
+assert all(issubclass(cls, BaseEstimator) for cls in FOLDED.values())

@@ -13,10 +13,10 @@ FLOORS = [
     {"persistence", "datasets"},
     {"data"},
     {"views", "backbones", "objectives", "solvers"},
-    {"engine"},
+    {"engine", "text"},
     {"base"},
     {"export"},
-    {"decomposition", "sparse", "autoencoder", "energy", "contrastive"},
+    {"decomposition", "sparse", "autoencoder", "energy", "contrastive", "words"},
     {"patches", "stacks"},
     {"evaluation"},
     {"displays"},
@@ -24,7 +24,7 @@ FLOORS = [
     {"__init__"},
     {"__main__"},
 ]
-FAMILIES = {"decomposition", "sparse", "autoencoder", "energy", "contrastive"}
+FAMILIES = {"decomposition", "sparse", "autoencoder", "energy", "contrastive", "words"}
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
 
 

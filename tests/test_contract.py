@@ -29,22 +29,34 @@ import skrep
 from skrep import AutoEncoderTransformer, PCAEncoder, RandomEncoder
 from skrep.data import AsImages, ImageFiles
 from skrep.exceptions import DivergedError
-from tests.estimators import ESTIMATORS, FOLDED_NETWORKS, IMAGE_ONLY, IMAGES, NETWORKS, TAKES_IMAGES, TRAINED, quick
+from tests.estimators import (
+    DOCUMENTS,
+    ESTIMATORS,
+    FOLDED,
+    FOLDED_NETWORKS,
+    IMAGE_ONLY,
+    NETWORKS,
+    NO_TABLES,
+    TAKES_IMAGES,
+    TEXT_ONLY,
+    TRAINED,
+    quick,
+)
 
 ROOT = Path(__file__).parents[1]
 
 # image methods also as methods of tables that are folded into images
-every = pytest.mark.parametrize("cls", (ESTIMATORS | IMAGES).values(), ids=ESTIMATORS | IMAGES)
+every = pytest.mark.parametrize("cls", (ESTIMATORS | FOLDED).values(), ids=ESTIMATORS | FOLDED)
 every_network = pytest.mark.parametrize("cls", FOLDED_NETWORKS.values(), ids=FOLDED_NETWORKS)
 every_trained = pytest.mark.parametrize("cls", TRAINED.values(), ids=TRAINED)
 every_of_tables = pytest.mark.parametrize("cls", NETWORKS.values(), ids=NETWORKS)
-every_public = pytest.mark.parametrize("cls", (ESTIMATORS | IMAGE_ONLY).values(), ids=ESTIMATORS | IMAGE_ONLY)
+every_public = pytest.mark.parametrize("cls", (ESTIMATORS | NO_TABLES).values(), ids=ESTIMATORS | NO_TABLES)
 every_of_images = pytest.mark.parametrize("cls", TAKES_IMAGES.values(), ids=TAKES_IMAGES)
 
 
 # scikit-learn fits some of these on a single column, where n_components=2 would be a user's error for PCA
 @pytest.mark.filterwarnings("ignore::scipy.linalg.LinAlgWarning")  # PCA's precision, of degenerate data
-@parametrize_with_checks([quick(cls, n_components=1) for cls in (ESTIMATORS | IMAGES).values()])
+@parametrize_with_checks([quick(cls, n_components=1) for cls in (ESTIMATORS | FOLDED).values()])
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
@@ -78,7 +90,7 @@ def test_pickle_holds_neither_data_nor_optimizer(cls, table):
 
 @every
 def test_save_and_load(cls, table, tmp_path):
-    estimator, trusted = quick(cls), [cls] if cls in IMAGES.values() else []
+    estimator, trusted = quick(cls), [cls] if cls in FOLDED.values() else []
     skrep.save(estimator, tmp_path / "unfitted")
     assert repr(skrep.load(tmp_path / "unfitted", trusted)) == repr(estimator)
     frame = pd.DataFrame(table, columns=list("abcdef"))
@@ -108,7 +120,7 @@ def test_training_goes_on_after_loading(cls, table, tmp_path):
 
 def test_saved_files_give_the_same_bits_in_a_fresh_process(table, images, tmp_path):
     y = np.arange(len(table)) % 2
-    cases = {name: (quick(cls), table) for name, cls in (ESTIMATORS | IMAGES).items()}
+    cases = {name: (quick(cls), table) for name, cls in (ESTIMATORS | FOLDED).items()}
     for name, cls in (TAKES_IMAGES | IMAGE_ONLY).items():
         cases[f"{name} of images"] = quick(cls, hidden=None), images
     for name, (estimator, X) in list(cases.items()):
@@ -291,9 +303,15 @@ BAD_TABLES = {
 }
 
 
+def skip_what_is_a_word(cls, case):
+    if cls in DOCUMENTS.values() and case == "too large":
+        pytest.skip("any finite number has a word for it")
+
+
 @every
 @pytest.mark.parametrize("case", BAD_TABLES)
 def test_bad_table(cls, case):
+    skip_what_is_a_word(cls, case)
     X, message = BAD_TABLES[case]
     estimator = quick(cls, n_components=1)
     with pytest.raises((ValueError, TypeError), match=message):
@@ -304,12 +322,13 @@ def test_bad_table(cls, case):
 @every
 @pytest.mark.parametrize("case", [case for case in BAD_TABLES if case != "one row"])
 def test_bad_table_at_transform_leaves_the_estimator_as_it_was(cls, case):
+    skip_what_is_a_word(cls, case)
     X, _ = BAD_TABLES[case]
     estimator = quick(cls).fit(GOOD)
     before = pickle.dumps(estimator)
     expected = estimator.transform(GOOD)
     # closed forms compute in float64, where 1e300 can be projected
-    in_float64 = cls.__name__ not in NETWORKS | IMAGES and case == "too large"
+    in_float64 = cls.__name__ not in NETWORKS | FOLDED and case == "too large"
     calls = [estimator.fit] if in_float64 else [estimator.transform, estimator.fit]
     for call in calls:
         with pytest.raises((ValueError, TypeError)):
@@ -633,7 +652,9 @@ def test_help_is_complete(cls):
         assert f"default={stated}" in entry.type, f"{entry.name}: the help does not state its default, {stated}"
         assert entry.desc
     some_images = np.random.default_rng(0).random((4, 8, 8, 1))
-    fitted = quick(cls).fit(some_images if cls.__name__ in IMAGE_ONLY else GOOD)
+    fitted = quick(cls).fit(
+        some_images if cls.__name__ in IMAGE_ONLY else ["one two", "two one"] if cls.__name__ in TEXT_ONLY else GOOD
+    )
     attributes = {name for name in vars(fitted) if name.endswith("_") and not name.startswith("_")}
     attributes |= {
         name for name in dir(cls) if re.fullmatch("[a-z].*_", name) and isinstance(getattr(cls, name), property)

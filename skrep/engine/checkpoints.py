@@ -9,7 +9,7 @@ import hashlib
 import os
 import types
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -151,6 +151,8 @@ class RunFolder:
         The checkpoint folder; made when missing.
     key : str
         The run's :func:`fingerprint`.
+    needed : collection of str, default=STATE_KEYS
+        What a state must hold to go on from.
 
     Raises
     ------
@@ -158,8 +160,8 @@ class RunFolder:
         If the folder cannot be made or written to.
     """
 
-    def __init__(self, folder: str | os.PathLike, key: str):
-        self._folder = Path(folder)
+    def __init__(self, folder: str | os.PathLike, key: str, needed: Collection[str] = STATE_KEYS):
+        self._folder, self._needed = Path(folder), set(needed)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -182,7 +184,7 @@ class RunFolder:
         """The last state, or None; a damaged file is told and passed over."""
         try:
             state: dict[str, Any] = read_state(self.path)
-            if not isinstance(state, dict) or not state.keys() >= STATE_KEYS:
+            if not isinstance(state, dict) or not state.keys() >= self._needed:
                 raise ModelFileError(f"{self.path} does not hold the state of a training run.")
         except FileNotFoundError:
             return None

@@ -21,14 +21,16 @@ class Progress:
         Training samples an epoch.
     verbose : int
         0 is silent, 1 shows the bar, 2 also leaves one line an epoch.
+    unit : str, default="samples"
+        What is counted.
     """
 
-    def __init__(self, label: str, n_epochs: int, n_samples: int, verbose: int):
+    def __init__(self, label: str, n_epochs: int, n_samples: int, verbose: int, unit: str = "samples"):
         self._verbose, self._n_epochs = verbose, n_epochs
         self._bar: Any = None
         if verbose:
             self._bar = tqdm(
-                total=n_epochs * n_samples, desc=label, unit=" samples", unit_scale=True, dynamic_ncols=True
+                total=n_epochs * n_samples, desc=label, unit=f" {unit}", unit_scale=True, dynamic_ncols=True
             )
         self.silent = self._bar is None
 

@@ -52,7 +52,8 @@ _PUBLIC: list[tuple[str, Callable[[Any], bool] | set[str]]] = [
     ("sklearn.impute._iterative", {"IterativeImputer"}),
     ("sklearn.model_selection._search_successive_halving", {"HalvingGridSearchCV", "HalvingRandomSearchCV"}),
     ("skrep", _are(BaseEstimator)),
-    *((f"skrep.{name}", _are(BaseEstimator)) for name in ("data", "views", "backbones", "patches")),
+    *((f"skrep.{name}", _are(BaseEstimator)) for name in ("data", "views", "backbones", "patches", "text")),
+    ("skrep.text", {"WordVectors"}),
     *((f"sklearn.{name}", _are(BaseEstimator)) for name in _ESTIMATORS),
     ("sklearn.compose", {"make_column_selector"}),
     (

@@ -1,0 +1,162 @@
+"""Pieces of words, by Hugging Face's ``tokenizers`` (an optional dependency)."""
+
+import functools
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Self
+
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from skrep.params import Integer, check_params, param, params
+
+__all__ = ["SubwordTokenizer", "split_with", "takes_batches"]
+
+
+def takes_batches(tokenizer: Any) -> bool:
+    """Whether it is one of that library's tokenizers, or ours."""
+    return hasattr(tokenizer, "encode_batch")
+
+
+def split_with(tokenizer: Any, texts: list[str]) -> list[list[str]]:
+    """Pieces of each text; special tokens, such as [CLS], are not added."""
+    return [encoding.tokens for encoding in tokenizer.encode_batch(texts, add_special_tokens=False)]
+
+
+def _library() -> Any:
+    try:
+        import tokenizers
+    except ImportError:
+        raise ImportError("pieces of words need Hugging Face's tokenizers: pip install 'skrep[text]'.") from None
+    return tokenizers
+
+
+@functools.lru_cache(8)
+def _from_json(text: str) -> Any:
+    return _library().Tokenizer.from_str(text)
+
+
+@params
+class SubwordTokenizer(BaseEstimator):
+    """Cut texts into words and pieces of words that occur often, so that no word is unknown.
+
+    Hugging Face's ``tokenizers`` does the work, and learns the pieces from the texts of ``fit``. As the `tokenizer` of
+    an encoder it is fitted with it.
+
+    Parameters
+    ----------
+    model : {"wordpiece", "bpe", "byte_bpe"}, default="wordpiece"
+        "wordpiece" is BERT's, "bpe" joins the most frequent pairs of characters (Sennrich et al. 2016), "byte_bpe" of
+        bytes, as GPT-2 does: it can say any text.
+    vocab_size : int, default=8000
+        Pieces, at most.
+    min_frequency : int, default=2
+        How often a pair of pieces has to occur to become one.
+    file : path-like or None, default=None
+        A ``tokenizer.json``, which is used as it is; nothing is learned.
+
+    Attributes
+    ----------
+    json_ : str
+        The tokenizer as that library writes it.
+
+    Raises
+    ------
+    ImportError
+        In ``fit``, without ``tokenizers``.
+
+    Examples
+    --------
+    >>> from skrep.text import SubwordTokenizer
+    >>> tokenizer = SubwordTokenizer(vocab_size=40).fit(["low lower lowest"] * 9)  # doctest: +SKIP
+    >>> tokenizer.tokenize(["slow"])  # doctest: +SKIP
+    [['s', '##low']]
+    """
+
+    model: str = param("wordpiece", "bpe", "byte_bpe", default="wordpiece")
+    vocab_size: int = param(Integer(low=1), default=8000)
+    min_frequency: int = param(Integer(low=1), default=2)
+    file: Any = param(str, os.PathLike, None, default=None)
+
+    def fit(self, texts: Iterable[str], y: Any = None) -> Self:
+        """Learn the pieces.
+
+        Parameters
+        ----------
+        texts : iterable of str
+            Texts; gone through once.
+        y : None
+            Not used.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If `file` is not a tokenizer's.
+        """
+        check_params(self)
+        library = _library()
+        if self.file is not None:
+            try:
+                tokenizer = library.Tokenizer.from_file(str(Path(self.file)))
+            except Exception as error:  # the library raises just that
+                raise ValueError(f"file={str(self.file)!r} cannot be read as a tokenizer ({error}).") from None
+        else:
+            tokenizer, trainer = self._untrained(library)
+            tokenizer.train_from_iterator(texts, trainer)
+        self.json_ = tokenizer.to_str()
+        return self
+
+    def _untrained(self, library: Any) -> tuple[Any, Any]:
+        options = {"vocab_size": self.vocab_size, "min_frequency": self.min_frequency, "show_progress": False}
+        if self.model == "byte_bpe":
+            tokenizer = library.Tokenizer(library.models.BPE())
+            tokenizer.pre_tokenizer = library.pre_tokenizers.ByteLevel(add_prefix_space=False)
+            tokenizer.decoder = library.decoders.ByteLevel()
+            alphabet = library.pre_tokenizers.ByteLevel.alphabet()
+            return tokenizer, library.trainers.BpeTrainer(initial_alphabet=alphabet, **options)
+        unknown = {"unk_token": "[UNK]"}
+        tokenizer = library.Tokenizer(
+            library.models.WordPiece(**unknown) if self.model == "wordpiece" else library.models.BPE(**unknown)
+        )
+        tokenizer.pre_tokenizer = library.pre_tokenizers.BertPreTokenizer()
+        kind = library.trainers.WordPieceTrainer if self.model == "wordpiece" else library.trainers.BpeTrainer
+        if self.model == "wordpiece":
+            tokenizer.decoder = library.decoders.WordPiece()
+        return tokenizer, kind(special_tokens=["[UNK]"], **options)
+
+    def encode_batch(self, texts: list[str], add_special_tokens: bool = True) -> list[Any]:
+        """What ``tokenizers.Tokenizer.encode_batch`` gives: with ids, pieces and places in the text.
+
+        Parameters
+        ----------
+        texts : list of str
+            Texts.
+        add_special_tokens : bool, default=True
+            Whether the tokenizer may add tokens such as [CLS].
+
+        Returns
+        -------
+        list of tokenizers.Encoding
+        """
+        check_is_fitted(self)
+        encodings: list[Any] = _from_json(self.json_).encode_batch(texts, add_special_tokens=add_special_tokens)
+        return encodings
+
+    def tokenize(self, texts: list[str]) -> list[list[str]]:
+        """Pieces of each text.
+
+        Parameters
+        ----------
+        texts : list of str
+            Texts.
+
+        Returns
+        -------
+        list of list of str
+        """
+        return split_with(self, texts)

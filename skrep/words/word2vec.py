@@ -1,0 +1,774 @@
+"""word2vec: words as vectors that predict, or are predicted by, the words around them (Mikolov et al. 2013).
+
+Documents are cut into words once, vectors are learned from the stream of all words, and a document's features are the
+mean of its words' vectors. The steps themselves are in :mod:`skrep.solvers.word2vec`, in machine code, and in
+:mod:`skrep.solvers.word2vec_torch`, for GPUs.
+"""
+
+import hashlib
+import itertools
+import math
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import KW_ONLY, fields
+from typing import Any, Self
+
+import joblib
+import numpy as np
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import check_is_fitted
+
+from skrep.base import all_or_nothing
+from skrep.engine import RunFolder, draw_seed, fingerprint, resolve_device
+from skrep.engine.randomness import derive_seed
+from skrep.exceptions import DivergedError
+from skrep.params import RANDOM_STATE, Integer, Real, check_params, param, params
+from skrep.solvers.huffman import huffman_paths, join_trees
+from skrep.solvers.word2vec_steps import CompiledWeights, Task, keep_probabilities, negative_tables
+from skrep.text import (
+    POOLINGS,
+    SubwordTokenizer,
+    TextInput,
+    Tokenised,
+    TokenStream,
+    WordVectors,
+    code_points,
+    common_direction,
+    means,
+    pooled,
+    read_documents,
+    require_documents,
+    spread,
+    tokenise,
+)
+from skrep.words.training import STATE_KEYS, Training, Weights, mean_loss
+
+__all__ = ["Word2VecTransformer"]
+
+# Words that a default fit reads, all epochs together, and the epochs that this may come to.
+DEFAULT_WORDS, EPOCHS = 20_000_000, (5, 50)
+
+# Where min_count is None: words of the corpus from which on a word has to occur that often.
+MIN_COUNTS = ((1_000_000, 5), (10_000, 2), (0, 1))
+
+# Frequency from which on words are left out by chance, in a vocabulary of ten thousand or more.
+SAMPLE = 1e-3
+
+# Peak learning rates of skip-gram, of CBOW whose inputs share a gradient, and of CBOW where each gets all of it.
+LR = {"skip-gram": 0.025, "cbow": 0.075, "uncorrected": 0.05}
+
+# What does not change the vectors, and so is not in a run's key.
+_NOT_TRAINED = {
+    "pooling", "standardize", "n_jobs", "device", "checkpoint", "verbose", "random_state", "unlabeled", "vocabulary",
+    "min_count", "max_features",
+}  # fmt: skip
+
+# What a fit sets.
+_FITTED = {
+    "vectors_", "tokenizer_", "history_", "resumed_from_", "n_documents_", "_inputs", "_outputs", "_paths",
+    "_rare_words", "_rare_counts", "_document_counts", "_min_count", "_seed", "_fitted_with", "_direction", "_scales",
+}  # fmt: skip
+
+# Places in a fit, for seeds.
+_INITIAL, _SPLIT, _TRAIN, _SCORE = 0, 1, 2, 3
+
+
+@params
+class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    r"""Vectors of words, learned from raw texts, and documents as means of their words.
+
+    Skip-gram predicts each word from every word near it, CBOW from the mean of them all. A prediction is not held
+    against the whole vocabulary but against a few words drawn at random (negative sampling), or made along a tree of
+    yes-or-no questions (hierarchical softmax).
+
+    Parameters
+    ----------
+    n_components : int, default=100
+        Width of the vectors.
+    algorithm : {"skip-gram", "cbow"}, default="skip-gram"
+        What is predicted from what. CBOW is faster, and needs more text to be as good.
+    loss : {"negative_sampling", "hierarchical_softmax"}, default="negative_sampling"
+        How a prediction is scored.
+    window : int, default=5
+        Words to each side that count as near, at most: for each word as many as are drawn from 1, ..., `window`.
+    negative : int, default=5
+        Words drawn as negatives for each word, with "negative_sampling". They are drawn once for a word's whole window.
+    ns_exponent : float, default=0.75
+        Negatives are drawn in proportion to this power of their frequency.
+    sample : float or None, default=None
+        Frequency from which on a word is left out by chance, the more the more frequent it is; 0 leaves out none. None
+        is 0.001, or ten times an average word's frequency where that is more.
+    min_count : int or None, default=None
+        How often a word has to occur in all documents together. None: 5 times where there are a million words, 2 from
+        ten thousand on, else once.
+    max_features : int or None, default=None
+        Words in the vocabulary, at most: the most frequent.
+    vocabulary : list of str or None, default=None
+        The words to learn vectors of, instead of the two above.
+    subwords : tuple of (int, int) or None, default=None
+        Shortest and longest character n-grams of which words are made too, (3, 6) in fastText: words that were never
+        seen then have vectors as well.
+    n_buckets : int, default=262144
+        Vectors of n-grams, which share them by their hash.
+    correct_cbow : bool, default=True
+        Whether in CBOW the gradient of the mean is divided among the words in it, as calculus has it. False gives it
+        to each in full, as Mikolov's program and gensim do (Irsoy et al. 2021).
+    pooling : {"mean", "sif", "idf", "max"}, default="mean"
+        How words' vectors become a document's: their mean; a mean in which frequent words count less, without the
+        direction that documents have in common (smooth inverse frequency, Arora et al. 2017); a mean weighted by
+        inverse document frequency; or the largest value in each column.
+    standardize : bool, default=True
+        Whether features are divided by a number, the same for all, so that on the documents of ``fit`` their variance
+        is one on average: a penalty such as that of ``LogisticRegression`` then has the size that it is made for.
+    vectors : WordVectors or None, default=None
+        Vectors to use as they are; none are learned, and ``fit`` only counts words for `pooling`.
+    unlabeled : iterable of documents or None, default=None
+        Further documents to learn from, beside those of ``fit``: in a Pipeline, those without labels.
+    max_epochs : int or None, default=None
+        Passes over the words. None takes as many as come to 20 million words, but 5 to 50.
+    lr : float or None, default=None
+        Learning rate of a pair of words at the beginning; it falls along a line with the words read. None takes 0.025,
+        for CBOW 0.075, and 0.05 without `correct_cbow`.
+    min_lr : float, default=0.0001
+        What it does not fall below.
+    validation_fraction : float or None, default=None
+        Part of the documents held out of training, on which the loss is followed.
+    n_jobs : int or None, default=None
+        Threads. With one, the same `random_state` gives the same bits; several write to the same vectors without
+        waiting for one another (Recht et al. 2011), which differs each time. None is 1, -1 all processors.
+    device : str, default="cpu"
+        "cpu" trains in machine code; "cuda" or another device of torch does the same in batches.
+    random_state : int, RandomState instance or None, default=None
+        Decides the first vectors and every draw.
+    checkpoint : path-like or None, default=None
+        A folder for training runs. A ``fit`` that was interrupted goes on where it was, with one thread to the bit; one
+        that had finished is loaded, also with another `pooling`. Runs are told apart by parameters and words.
+    verbose : int, default=0
+        1 shows a progress bar with loss, words a second and time left; 2 also leaves a line for each epoch.
+
+    Attributes
+    ----------
+    vectors_ : WordVectors
+        The words, the most frequent first, and their vectors, with ``most_similar`` and its like.
+    history_ : list of dict
+        "epoch", "train_loss" and, with `validation_fraction`, "valid_loss" for each pass: the mean loss of a pair of
+        words, in CBOW of a word.
+    n_documents_ : int
+        Documents seen in ``fit``, with those of `unlabeled`.
+    tokenizer_ : SubwordTokenizer or None
+        The fitted `tokenizer`, where that is one.
+    resumed_from_ : tuple of (int, int) or None
+        Epoch and block of the checkpoint that training went on from.
+
+    See Also
+    --------
+    skrep.text.WordVectors : What ``vectors_`` can be asked.
+
+    Notes
+    -----
+    A document without a known word has features of zeros; with `subwords` only one without any text has. Numbers of
+    training are sums over pairs, so that losses with other `window`, `negative` or words do not compare.
+
+    A document is cut nowhere, however long. Words that are left out by `min_count`, `stop_words` or `sample` are gone
+    before windows are laid, so that windows reach over them.
+
+    References
+    ----------
+    Mikolov, Chen, Corrado & Dean (2013), arXiv:1301.3781. Mikolov, Sutskever, Chen, Corrado & Dean (2013),
+    arXiv:1310.4546. Bojanowski, Grave, Joulin & Mikolov (2017), arXiv:1607.04606, for `subwords`. Ji, Satish, Li &
+    Dubey (2016), arXiv:1604.04661, for the negatives of a window. Arora, Liang & Ma (2017), A simple but
+    tough-to-beat baseline for sentence embeddings.
+
+    Examples
+    --------
+    >>> from skrep import Word2VecTransformer
+    >>> texts = ["a cat sat on a mat", "a dog sat on a rug", "the cat chased the dog"]
+    >>> w2v = Word2VecTransformer(8, random_state=0).fit(texts)
+    >>> w2v.transform(["a cat on a rug", ""]).shape
+    (2, 8)
+    >>> "cat" in w2v.vectors_
+    True
+    """
+
+    n_components: int = param(Integer(low=1), default=100)
+    _: KW_ONLY
+    algorithm: str = param("skip-gram", "cbow", default="skip-gram")
+    loss: str = param("negative_sampling", "hierarchical_softmax", default="negative_sampling")
+    window: int = param(Integer(low=1), default=5)
+    negative: int = param(Integer(low=1), default=5)
+    ns_exponent: float = param(Real(), default=0.75)
+    sample: float | None = param(Real(low=0), None, default=None)
+    min_count: int | None = param(Integer(low=1), None, default=None)
+    max_features: int | None = param(Integer(low=1), None, default=None)
+    vocabulary: Any = param(list, tuple, None, default=None)
+    subwords: Any = param(list, tuple, None, default=None)
+    n_buckets: int = param(Integer(low=1, high=2**30), default=2**18)
+    correct_cbow: bool = param(bool, default=True)
+    pooling: str = param(*POOLINGS, default="mean")
+    standardize: bool = param(bool, default=True)
+    vectors: WordVectors | None = param(WordVectors, None, default=None)
+    unlabeled: Any = param(default=None)
+    max_epochs: int | None = param(Integer(low=1), None, default=None)
+    lr: float | None = param(Real(low=0, open_low=True), None, default=None)
+    min_lr: float = param(Real(low=0), default=1e-4)
+    validation_fraction: float | None = param(Real(low=0, high=1, open_low=True, open_high=True), None, default=None)
+    n_jobs: int | None = param(Integer(), None, default=None)
+    device: str = param(str, default="cpu")
+    random_state: int | np.random.RandomState | None = param(*RANDOM_STATE, default=None)
+    checkpoint: Any = param(str, os.PathLike, None, default=None)
+    verbose: int = param(Integer(low=0), bool, default=0)
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn vectors of the words in some documents.
+
+        Parameters
+        ----------
+        X : iterable of str, of lists of str, of bytes or of paths, of length n_documents
+            The documents: a list, a column of a DataFrame, :class:`~skrep.text.TextLines`, a generator; see `input`.
+            They are gone through once, twice with a `tokenizer` that learns.
+        y : None
+            Not used.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            For documents or parameters that cannot be used; the message names the fix.
+        DivergedError
+            If the loss is not finite.
+        """
+        with all_or_nothing(self):
+            self._fit(X)
+        return self
+
+    def fit_transform(self, X: Any, y: Any = None) -> np.ndarray:
+        """``fit(X).transform(X)``, but documents are cut into words once.
+
+        Parameters
+        ----------
+        X : iterable of length n_documents
+            The documents, as in :meth:`fit`.
+        y : None
+            Not used.
+
+        Returns
+        -------
+        ndarray of shape (n_documents, n_components), float32
+        """
+        with all_or_nothing(self):
+            documents = self._fit(X)
+        return self._features(documents)
+
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Go on learning from more documents, in one pass at the full learning rate; new words get vectors.
+
+        Parameters
+        ----------
+        X : iterable of length n_documents
+            The documents, as in :meth:`fit`. Words that have come to occur `min_count` times, in all calls together,
+            are new words; they follow the others. `unlabeled` and `validation_fraction` are not used.
+        y : None
+            Not used.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            As in :meth:`fit`; what was learned before is not lost.
+        """
+        with all_or_nothing(self):
+            self._partial_fit(X)
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Features of documents.
+
+        Parameters
+        ----------
+        X : iterable of length n_documents
+            The documents, as in :meth:`fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_documents, n_components), float32
+            A document's features do not depend on those beside it.
+
+        Raises
+        ------
+        ValueError
+            If `X` is not documents.
+        """
+        check_is_fitted(self)
+        return self._features(self._tokenise(X, self.vectors_.words, grow=self._inputs is not None))
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """The mean loss of a prediction on documents with its sign turned, so that larger is better.
+
+        Parameters
+        ----------
+        X : iterable of length n_documents
+            The documents, as in :meth:`fit`.
+        y : None
+            Not used.
+
+        Returns
+        -------
+        float
+            Score; NaN where no two known words are near one another. Draws are the same in each call.
+
+        Raises
+        ------
+        ValueError
+            If the vectors were not learned here.
+        """
+        check_is_fitted(self)
+        self._require_trained("score")
+        stream = self._known_only(self._tokenise(X, self.vectors_.words, grow=False))
+        return -mean_loss(self._weights(), stream, derive_seed(self._seed, _SCORE))
+
+    # --- fit ------------------------------------------------------------------------------------------------------
+
+    def _no_history(self) -> None:
+        self.history_: list[dict[str, Any]] = []
+        self.resumed_from_: tuple[int, int] | None = None
+
+    def _fit(self, X: Any) -> Tokenised:
+        """Learn; the documents of X as words."""
+        self._check_together()
+        seed = draw_seed(self.random_state)
+        self._forget()
+        self._fit_tokenizer(X)
+        documents = self._tokenise(X, (), grow=True)
+        everything = documents
+        if self.unlabeled is not None:
+            more = self._tokenise(self.unlabeled, documents.words, grow=True)
+            everything = Tokenised(documents.stream.followed_by(more.stream), more.words)
+        self._find_vocabulary(everything)
+        stream = self._known_only(everything)
+        self._inputs: np.ndarray | None = None
+        self._outputs: np.ndarray | None = None
+        self._paths: tuple[np.ndarray, np.ndarray] | None = None
+        if self.vectors is None:
+            self._learn(stream, seed)
+        else:
+            self._no_history()
+        self._fit_pooling(stream)
+        return documents
+
+    def _partial_fit(self, X: Any) -> None:
+        self._check_together()
+        if self.vectors is not None:
+            raise ValueError("partial_fit cannot go on from vectors=, which are used as they are. Use fit.")
+        if not hasattr(self, "vectors_"):
+            self._forget()
+            self._fit_tokenizer(X)
+            documents = self._tokenise(X, (), grow=True)
+            self._find_vocabulary(documents)
+            self._inputs = None
+            self._begin(draw_seed(self.random_state))
+        else:
+            self._require_trained("partial_fit")
+            documents = self._tokenise(X, [*self.vectors_.words, *self._rare_words], grow=True)
+            self._grow_vocabulary(documents)
+        stream = self._known_only(documents)
+        lr = self._peak_lr()
+        seed = derive_seed(self._seed, _TRAIN, len(self.history_))
+        training = self._training(stream, seed=seed, lr=lr, min_lr=lr)
+        history = training.train(None)
+        self.history_ = [*self.history_, *(row | {"epoch": len(self.history_) + 1} for row in history)]
+        self._take(training)
+        self._fit_pooling(stream)
+
+    def _check_together(self) -> None:
+        check_params(self)
+        if self.subwords is not None:
+            if len(self.subwords) != 2 or not 1 <= self.subwords[0] <= self.subwords[1]:
+                raise ValueError(
+                    f"subwords={self.subwords!r}: expected the shortest and the longest n-gram, such as (3, 6)."
+                )
+            if self.vectors is not None:
+                raise ValueError("subwords are learned, but vectors= are used as they are. Leave one of them out.")
+        if self.tokenizer is not None and not callable(self.tokenizer) and not hasattr(self.tokenizer, "encode_batch"):
+            raise ValueError(
+                f"tokenizer={self.tokenizer!r:.60}: expected a function of a text, a SubwordTokenizer or a "
+                "tokenizer of Hugging Face's tokenizers."
+            )
+        if self.unlabeled is not None:
+            require_documents(self.unlabeled, "unlabeled")
+        resolve_device(self.device)
+        if self.n_jobs == 0:
+            raise ValueError("n_jobs=0: expected a number of threads, -1 for all processors, or None.")
+
+    def _settings(self) -> dict[str, Any]:
+        """Parameters that give the weights their shape and meaning."""
+        names = ("n_components", "algorithm", "loss", "subwords", "n_buckets", "vectors")
+        return {name: getattr(self, name) for name in names}
+
+    def _require_trained(self, call: str) -> None:
+        if self._outputs is None:
+            raise ValueError(f"{call} needs vectors that were learned here, but this encoder was given vectors=.")
+        for name, value in self._settings().items():
+            if value is not self._fitted_with[name] and value != self._fitted_with[name]:
+                raise ValueError(
+                    f"{name}={value!r}, but this encoder was fitted with {self._fitted_with[name]!r}. Set it back, or "
+                    f"fit again before {call}."
+                )
+        n_words, n_rows = len(self.vectors_), len(self._outputs)  # machine code trusts them; a file may say anything
+        width = self.vectors_.vectors.shape[1]
+        n_inputs = n_words if self._inputs is None else len(self._inputs) - self.n_buckets
+        nodes_fit = self._paths is None or (
+            self._paths[1].shape == (n_words,)
+            and (np.diff(self._paths[1], prepend=0) >= 0).all()
+            and self._paths[1].max(initial=0) == len(self._paths[0])
+            and ((self._paths[0] >= 0) & (self._paths[0] < 2 * n_rows)).all()
+        )
+        if (
+            n_inputs != n_words
+            or (self._paths is None and n_rows != n_words)
+            or not nodes_fit
+            or any(w.dtype != np.float32 or w.shape[1:] != (width,) for w in (self._all_inputs(), self._outputs))
+        ):
+            raise ValueError(f"the weights of this encoder do not fit its {n_words} words. Fit again.")
+
+    # --- documents and words --------------------------------------------------------------------------------------
+
+    def _documents(self, X: Any, *, reset: bool) -> Any:
+        """Hook: what X says, as an iterable of documents; `reset` is True in ``fit``."""
+        return X
+
+    def _threads(self) -> int:
+        n_jobs: int = joblib.effective_n_jobs(1 if self.n_jobs is None else self.n_jobs)
+        return n_jobs
+
+    def _tokenise(self, X: Any, known: Sequence[str], *, grow: bool) -> Tokenised:
+        documents = self._documents(X, reset=not hasattr(self, "vectors_"))
+        fitted = getattr(self, "tokenizer_", None)
+        return tokenise(self, documents, known, tokenizer=fitted, grow=grow, n_jobs=self._threads())
+
+    def _fit_tokenizer(self, X: Any) -> None:
+        """Fit a tokenizer that learns."""
+        self.tokenizer_: SubwordTokenizer | None = None
+        if not isinstance(self.tokenizer, SubwordTokenizer):
+            return
+        collections = [X] if self.unlabeled is None else [X, self.unlabeled]
+        if any(iter(documents) is documents for documents in collections):
+            raise ValueError(
+                "a tokenizer that learns needs the documents twice, but X (or unlabeled) is an iterator, which can be "
+                "gone through once. Pass a list or skrep.text.TextLines."
+            )
+        prepare = self._vectorizer().build_preprocessor()
+        texts = itertools.chain.from_iterable(read_documents(self, documents) for documents in collections)
+        self.tokenizer_ = clone(self.tokenizer).fit(prepare(text) for text in texts)
+
+    def _forget(self) -> None:
+        """Leave nothing of an earlier fit."""
+        for name in _FITTED & vars(self).keys():
+            delattr(self, name)
+
+    def _find_vocabulary(self, documents: Tokenised) -> None:
+        """Which words have vectors: set vectors_ (without vectors, if they are to be learned) and what is rare."""
+        counts, in_documents = documents.stream.counts(len(documents.words))
+        self.n_documents_ = documents.stream.n_documents
+        n_words = int(counts.sum())
+        self._min_count = self.min_count or next(least for size, least in MIN_COUNTS if n_words >= size)
+        given = self.vectors.words if self.vectors is not None else self.vocabulary
+        if given is not None:
+            place = {word: number for number, word in enumerate(documents.words)}
+            numbers = np.array([place.get(word, len(counts)) for word in given], np.int64)
+            words, rare = list(given), np.empty(0, np.int64)
+            counts, in_documents = (np.append(array, 0)[numbers] for array in (counts, in_documents))
+        else:
+            numbers, rare = self._frequent(documents.words, counts, self.max_features)
+            if not len(numbers):
+                raise ValueError(
+                    f"of the {n_words} words in {self.n_documents_} documents none occurs min_count="
+                    f"{self._min_count} times or is no stop word. Pass documents with words, or a smaller min_count."
+                )
+            words = [documents.words[number] for number in numbers]
+        self._rare_words = [documents.words[number] for number in rare]
+        self._rare_counts = np.zeros((2, 0), np.int64)
+        if given is None:
+            self._rare_counts = np.stack([counts[rare], in_documents[rare]])
+            counts, in_documents = counts[numbers], in_documents[numbers]
+        self._document_counts = in_documents
+        width = self.n_components if self.vectors is None else self.vectors.vectors.shape[1]
+        vectors = np.zeros((len(words), width), np.float32) if self.vectors is None else self.vectors.vectors
+        self.vectors_ = WordVectors(words, vectors, counts)
+
+    def _frequent(
+        self, words: list[str], counts: np.ndarray, most: int | None, first: int = 0
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The numbers, from `first` on, of words that are frequent enough, the most frequent first; and the others'."""
+        order = first + np.argsort(-counts[first:], kind="stable")
+        stop_words = self._vectorizer().get_stop_words() or ()
+        is_stop = np.array([words[number] in stop_words for number in order], bool)
+        order = order[~is_stop & (counts[order] > 0)]
+        n = int((counts[order] >= self._min_count).sum())
+        n = n if most is None else min(n, most)
+        return order[:n], order[n:]
+
+    def _grow_vocabulary(self, documents: Tokenised) -> None:
+        """Words that have become frequent enough get vectors."""
+        known = self.vectors_
+        n_old, n_seen = len(known), len(known) + len(self._rare_words)
+        counts, in_documents = documents.stream.counts(len(documents.words))
+        counts[:n_old] += known.counts
+        in_documents[:n_old] += self._document_counts
+        counts[n_old:n_seen] += self._rare_counts[0]
+        in_documents[n_old:n_seen] += self._rare_counts[1]
+        most = None if self.max_features is None else max(0, self.max_features - n_old)
+        most = 0 if self.vocabulary is not None else most
+        new, rare = self._frequent(documents.words, counts, most, n_old)
+        self._rare_words = [documents.words[number] for number in rare]
+        self._rare_counts = np.stack([counts[rare], in_documents[rare]])
+        self._document_counts = np.append(in_documents[:n_old], in_documents[new])
+        self.n_documents_ += documents.stream.n_documents
+        inputs, outputs = self._all_inputs(), self._outputs
+        first = self._first_inputs(len(new), derive_seed(self._seed, _INITIAL, n_old))
+        inputs = np.concatenate([inputs[:n_old], first, inputs[n_old:]])
+        self._outputs = np.concatenate([outputs, np.zeros_like(first)])
+        if self._paths is not None and len(new):
+            self._paths = join_trees(*self._paths, *huffman_paths(counts[new]))
+        words = [*known.words, *(documents.words[number] for number in new)]
+        self._keep(words, np.append(counts[:n_old], counts[new]), inputs)
+
+    @property
+    def _counts(self) -> np.ndarray:
+        """How often each word occurred."""
+        counts = self.vectors_.counts
+        assert counts is not None
+        return counts
+
+    def _known_only(self, documents: Tokenised) -> TokenStream:
+        """The stream without words that have no vector of their own."""
+        return documents.stream.renumbered(self._places(documents.words))
+
+    def _places(self, words: list[str]) -> np.ndarray:
+        """Which of the vocabulary words are, or -1."""
+        return np.fromiter((self.vectors_.index.get(word, -1) for word in words), np.int32, len(words))
+
+    # --- training -------------------------------------------------------------------------------------------------
+
+    def _first_inputs(self, n_rows: int, seed: int) -> np.ndarray:
+        """Uniform in +-0.5 / n_components."""
+        draws = np.random.default_rng(seed).random((n_rows, self.n_components), np.float32)
+        first: np.ndarray = (draws - np.float32(0.5)) / np.float32(self.n_components)
+        return first
+
+    def _begin(self, seed: int) -> None:
+        """The weights before training, and nothing of it."""
+        self._seed = seed
+        self._fitted_with = self._settings()
+        self._no_history()
+        words, counts = self.vectors_.words, self._counts
+        inputs = self._first_inputs(len(words) + (self.n_buckets if self.subwords else 0), derive_seed(seed, _INITIAL))
+        self._paths = huffman_paths(counts) if self.loss == "hierarchical_softmax" else None
+        n_outputs = len(words) if self._paths is None else max(1, len(words) - 1)
+        self._outputs = np.zeros((n_outputs, self.n_components), np.float32)
+        self._keep(words, counts, inputs)
+
+    def _keep(self, words: list[str], counts: Any, inputs: np.ndarray) -> None:
+        """Set the words' vectors."""
+        if self.subwords is None:
+            self.vectors_ = WordVectors(words, inputs, counts)
+        else:
+            self._inputs = inputs
+            parts, ends = self._parts(words, len(words), has_own=True)
+            self.vectors_ = WordVectors(words, means(parts, ends, inputs), counts)
+
+    def _all_inputs(self) -> np.ndarray:
+        return self.vectors_.vectors if self._inputs is None else self._inputs
+
+    def _parts(self, words: list[str], first_bucket: int, *, has_own: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of the inputs that words are the mean of, one word behind the other, and where they end."""
+        from skrep.solvers.scan import ngram_rows
+
+        least, most = self.subwords
+        characters, ends = code_points([f"<{word}>" for word in words])
+        lengths = np.diff(ends, prepend=0)
+        n_most = len(words) + sum(int(np.maximum(lengths - n + 1, 0).sum()) for n in range(least, most + 1))
+        rows, row_ends = np.empty(n_most, np.int32), np.empty(len(words), np.int64)
+        n = ngram_rows(characters, ends, least, most, first_bucket, self.n_buckets, has_own, rows, row_ends)
+        return rows[:n], row_ends
+
+    def _task(self) -> Task:
+        counts = self._counts
+        n_words = len(counts)
+        is_cbow = self.algorithm == "cbow"
+        paths, path_ends = (np.empty(0, np.int32), np.zeros(0, np.int64)) if self._paths is None else self._paths
+        if self.subwords is None:
+            parts, part_ends = np.arange(n_words, dtype=np.int32), np.arange(1, n_words + 1)
+        else:
+            parts, part_ends = self._parts(self.vectors_.words, n_words, has_own=True)
+        thresholds, others = negative_tables(counts, self.ns_exponent)
+        return Task(
+            window=self.window,
+            negative=self.negative if self._paths is None else 0,
+            is_cbow=is_cbow,
+            uses_bags=is_cbow or self.subwords is not None,
+            shares_error=is_cbow and self.correct_cbow and self.subwords is None,
+            keep=keep_probabilities(counts, max(SAMPLE, 10 / n_words) if self.sample is None else self.sample),
+            thresholds=thresholds,
+            others=others,
+            paths=paths,
+            path_ends=path_ends,
+            parts=parts,
+            part_ends=part_ends,
+        )
+
+    def _weights(self) -> Weights:
+        device, task = resolve_device(self.device), self._task()
+        inputs, outputs = self._all_inputs(), self._outputs
+        assert outputs is not None
+        if device.type == "cpu":
+            return CompiledWeights(task, inputs, outputs)
+        from skrep.solvers.word2vec_torch import TorchWeights
+
+        return TorchWeights(task, inputs, outputs, device)
+
+    def _peak_lr(self) -> float:
+        shares = self.algorithm == "skip-gram" or (self.correct_cbow and self.subwords is None)
+        return self.lr or LR[self.algorithm if shares else "uncorrected"]
+
+    def _learn(self, stream: TokenStream, seed: int) -> None:
+        """Train to the end, or load what was trained."""
+        with ExitStack() as stack:
+            run: RunFolder | None = None
+            saved: dict[str, Any] | None = None
+            if self.checkpoint is not None:
+                run = RunFolder(self.checkpoint, self._run_key(stream, seed), STATE_KEYS)
+                stack.enter_context(run.locked())
+                saved = run.read()
+            self._begin(seed if saved is None else saved["seed"])
+            if saved is not None:
+                self._keep(self.vectors_.words, self.vectors_.counts, saved["inputs"])
+                self._outputs = saved["outputs"]
+                self.resumed_from_ = saved["epoch"], saved["block"]
+            train, held_out = self._split(stream)
+            n_epochs = self.max_epochs or int(np.clip(round(DEFAULT_WORDS / max(len(train), 1)), *EPOCHS))
+            training = self._training(
+                train,
+                held_out=held_out,
+                n_epochs=n_epochs,
+                seed=self._seed,
+                lr=self._peak_lr(),
+                min_lr=self.min_lr,
+                run=run,
+            )
+            self.history_ = training.train(saved)
+            self._take(training)
+
+    def _run_key(self, stream: TokenStream, seed: int) -> str:
+        """A name for all that decides the vectors; words stand for the documents and how they are read."""
+        of_texts = {field.name for field in fields(TextInput)}
+        parameters = self.get_params(deep=False).items()
+        decides = {name: value for name, value in parameters if name not in of_texts | _NOT_TRAINED}
+        digest = hashlib.sha256()
+        for tokens, ends in stream.chunks():
+            digest.update(tokens.tobytes() + ends.tobytes())
+        seed_key = None if self.random_state is None else seed
+        return fingerprint(type(self).__name__, decides, seed_key, self.vectors_.words, digest.hexdigest())
+
+    def _split(self, stream: TokenStream) -> tuple[TokenStream, TokenStream | None]:
+        """The documents to train on, and those held out."""
+        if self.validation_fraction is None:
+            return stream, None
+        n = stream.n_documents
+        n_held_out = max(1, round(self.validation_fraction * n))
+        if n_held_out >= n:
+            raise ValueError(
+                f"validation_fraction={self.validation_fraction} of {n} documents leaves none to train on. Pass more "
+                "documents or a smaller fraction."
+            )
+        is_held_out = np.zeros(n, bool)
+        is_held_out[np.random.default_rng(derive_seed(self._seed, _SPLIT)).permutation(n)[:n_held_out]] = True
+        return stream.documents(~is_held_out), stream.documents(is_held_out)
+
+    def _training(
+        self,
+        stream: TokenStream,
+        *,
+        seed: int,
+        lr: float,
+        min_lr: float,
+        held_out: TokenStream | None = None,
+        n_epochs: int = 1,
+        run: RunFolder | None = None,
+    ) -> Training:
+        return Training(
+            weights=self._weights(),
+            stream=stream,
+            held_out=held_out,
+            n_epochs=n_epochs,
+            lr=lr,
+            min_lr=min_lr,
+            seed=seed,
+            n_jobs=self._threads() if resolve_device(self.device).type == "cpu" else 1,
+            run=run,
+            label=type(self).__name__,
+            verbose=int(self.verbose),
+        )
+
+    def _take(self, training: Training) -> None:
+        """Take over what was trained."""
+        inputs, self._outputs = training.weights.weights()
+        if not (np.isfinite(inputs).all() and np.isfinite(self._outputs).all()):
+            raise DivergedError(f"the vectors are not finite after training at lr={training.lr:g}. Use a smaller lr.")
+        self._keep(self.vectors_.words, self.vectors_.counts, inputs)
+        if math.isnan(self.history_[-1]["train_loss"]):
+            warnings.warn(
+                "no document holds two known words near each other, so that nothing could be learned: the words' "
+                "vectors are as random as in the beginning.",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
+
+    # --- features -------------------------------------------------------------------------------------------------
+
+    def _fit_pooling(self, stream: TokenStream) -> None:
+        """What documents have in common, and the scale of their features, however words will be pooled."""
+        vectors = self.vectors_
+        self._direction = common_direction(stream, vectors.vectors, self._counts)
+        places = np.arange(len(vectors), dtype=np.int32)
+        self._scales = {how: spread(self._pooled(stream, places, vectors.vectors, how)) for how in POOLINGS}
+
+    def _pooled(self, stream: TokenStream, places: np.ndarray, vectors: np.ndarray, how: str) -> Iterator[np.ndarray]:
+        counts = self._counts, self._document_counts, self.n_documents_
+        return pooled(stream, places, vectors, how, *counts, self._direction)
+
+    def _features(self, documents: Tokenised) -> np.ndarray:
+        vectors, places = self.vectors_.vectors, self._places(documents.words)
+        if self._inputs is not None:  # words that were not seen in training have parts that were
+            unknown = np.flatnonzero(places < 0)
+            parts, ends = self._parts([documents.words[i] for i in unknown], len(vectors), has_own=False)
+            has_parts = np.diff(ends, prepend=0) > 0
+            places[unknown[has_parts]] = len(vectors) + np.arange(has_parts.sum())
+            vectors = np.concatenate([vectors, means(parts, ends[has_parts], self._inputs)])
+        none = np.empty((0, vectors.shape[1]), np.float32)
+        features = np.concatenate([none, *self._pooled(documents.stream, places, vectors, self.pooling)])
+        if self.standardize:
+            features /= np.float32(self._scales[self.pooling])
+        return features
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(self.vectors_.vectors.shape[1])
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_scales")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
