@@ -1,5 +1,6 @@
 """Input of every kind, read in batches: validated once, converted as late as possible."""
 
+from skrep.data.ahead import ahead
 from skrep.data.as_images import AsImages
 from skrep.data.batches import Batch, ordered_batches, shuffled_batches
 from skrep.data.files import ImageFiles
@@ -16,6 +17,7 @@ __all__ = [
     "Matrix",
     "ShapeSource",
     "Source",
+    "ahead",
     "ordered_batches",
     "read_matrix",
     "read_rows",

@@ -1,8 +1,6 @@
 """Kernels in machine code: how they are compiled, kept and spread over threads."""
 
-import itertools
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -10,7 +8,7 @@ import numba
 import numpy as np
 import torch
 
-__all__ = ["EPSILON", "ahead", "compiled", "in_threads"]
+__all__ = ["EPSILON", "compiled", "in_threads"]
 
 # Rounding of float64, in which kernels compute.
 EPSILON = float(np.finfo(np.float64).eps)
@@ -46,21 +44,5 @@ def in_threads(kernel: Callable[[slice], Any], n_rows: int, rows_each: int = 64)
     try:
         for _ in pool.map(kernel, slices):
             pass
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def ahead(call: Callable[[Any], Any], items: Iterable[Any], n_threads: int) -> Iterator[Any]:
-    """``map(call, items)``, on threads that are a few items ahead of the reader; one thread is the caller's own."""
-    if n_threads == 1:
-        yield from map(call, items)
-        return
-    following = iter(items)
-    pool = ThreadPoolExecutor(n_threads)
-    try:
-        waiting = deque(pool.submit(call, item) for item in itertools.islice(following, n_threads + 1))
-        while waiting:
-            yield waiting.popleft().result()
-            waiting.extend(pool.submit(call, item) for item in itertools.islice(following, 1))
     finally:
         pool.shutdown(cancel_futures=True)

@@ -14,6 +14,7 @@ from typing import Any
 import joblib
 import numpy as np
 
+from skrep.data import ahead
 from skrep.text.reading import TextInput, read_documents
 from skrep.text.stream import TokenStream
 from skrep.text.subword_tokenizer import split_with, takes_batches
@@ -154,8 +155,6 @@ def _joined(documents: list[Any]) -> tuple[list[str], np.ndarray]:
 
 
 def _scan(texts: TextInput, blocks: Iterator[list[str]], known: Sequence[str], grow: bool, n_jobs: int) -> Tokenised:
-    from skrep.solvers.compiled import ahead
-
     find = functools.partial(_find_runs, texts._vectorizer().build_preprocessor(), _COMPILED[texts.token_pattern])
     table = _WordTable(known)
     stream = TokenStream()

@@ -7,12 +7,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from skrep.data import ahead
 from skrep.engine import RunFolder
 from skrep.engine.interrupts import DeferredInterrupt
 from skrep.engine.progress import Progress
 from skrep.engine.randomness import derive_seed
 from skrep.exceptions import DivergedError
-from skrep.solvers.compiled import ahead
 from skrep.text import TokenStream
 
 __all__ = ["STATE_KEYS", "Training", "Weights"]

@@ -26,7 +26,6 @@ from skrep.engine import RunFolder, draw_seed, fingerprint, resolve_device
 from skrep.engine.randomness import derive_seed
 from skrep.exceptions import DivergedError
 from skrep.params import RANDOM_STATE, Integer, Real, check_params, param, params
-from skrep.solvers.huffman import huffman_paths, join_trees
 from skrep.solvers.word2vec_steps import CompiledWeights, Task, keep_probabilities, negative_tables
 from skrep.text import (
     POOLINGS,
@@ -52,7 +51,7 @@ __all__ = ["Word2VecTransformer"]
 DEFAULT_WORDS, EPOCHS = 20_000_000, (5, 50)
 
 # Where min_count is None: words of the corpus from which on a word has to occur that often.
-MIN_COUNTS = ((1_000_000, 5), (10_000, 2), (0, 1))
+MIN_COUNTS = ((300_000, 5), (10_000, 2), (0, 1))
 
 # Frequency from which on words are left out by chance, in a vocabulary of ten thousand or more.
 SAMPLE = 1e-3
@@ -92,8 +91,9 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
         What is predicted from what. CBOW is faster, and needs more text to be as good.
     loss : {"negative_sampling", "hierarchical_softmax"}, default="negative_sampling"
         How a prediction is scored.
-    window : int, default=5
-        Words to each side that count as near, at most: for each word as many as are drawn from 1, ..., `window`.
+    window : int, default=10
+        Words to each side that count as near, at most: for each word as many as are drawn from 1, ..., `window`. Wide
+        windows learn what words are about, narrow ones (5, 3) how they are used.
     negative : int, default=5
         Words drawn as negatives for each word, with "negative_sampling". They are drawn once for a word's whole window.
     ns_exponent : float, default=0.75
@@ -102,8 +102,8 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
         Frequency from which on a word is left out by chance, the more the more frequent it is; 0 leaves out none. None
         is 0.001, or ten times an average word's frequency where that is more.
     min_count : int or None, default=None
-        How often a word has to occur in all documents together. None: 5 times where there are a million words, 2 from
-        ten thousand on, else once.
+        How often a word has to occur in all documents together. None: 5 times where there are 300,000 words, 2
+        from ten thousand on, else once.
     max_features : int or None, default=None
         Words in the vocabulary, at most: the most frequent.
     vocabulary : list of str or None, default=None
@@ -197,7 +197,7 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
     _: KW_ONLY
     algorithm: str = param("skip-gram", "cbow", default="skip-gram")
     loss: str = param("negative_sampling", "hierarchical_softmax", default="negative_sampling")
-    window: int = param(Integer(low=1), default=5)
+    window: int = param(Integer(low=1), default=10)
     negative: int = param(Integer(low=1), default=5)
     ns_exponent: float = param(Real(), default=0.75)
     sample: float | None = param(Real(low=0), None, default=None)
@@ -533,10 +533,13 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
         self._document_counts = np.append(in_documents[:n_old], in_documents[new])
         self.n_documents_ += documents.stream.n_documents
         inputs, outputs = self._all_inputs(), self._outputs
+        assert outputs is not None
         first = self._first_inputs(len(new), derive_seed(self._seed, _INITIAL, n_old))
         inputs = np.concatenate([inputs[:n_old], first, inputs[n_old:]])
         self._outputs = np.concatenate([outputs, np.zeros_like(first)])
         if self._paths is not None and len(new):
+            from skrep.solvers.huffman import huffman_paths, join_trees
+
             self._paths = join_trees(*self._paths, *huffman_paths(counts[new]))
         words = [*known.words, *(documents.words[number] for number in new)]
         self._keep(words, np.append(counts[:n_old], counts[new]), inputs)
@@ -571,7 +574,11 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
         self._no_history()
         words, counts = self.vectors_.words, self._counts
         inputs = self._first_inputs(len(words) + (self.n_buckets if self.subwords else 0), derive_seed(seed, _INITIAL))
-        self._paths = huffman_paths(counts) if self.loss == "hierarchical_softmax" else None
+        self._paths = None
+        if self.loss == "hierarchical_softmax":
+            from skrep.solvers.huffman import huffman_paths
+
+            self._paths = huffman_paths(counts)
         n_outputs = len(words) if self._paths is None else max(1, len(words) - 1)
         self._outputs = np.zeros((n_outputs, self.n_components), np.float32)
         self._keep(words, counts, inputs)
