@@ -11,7 +11,7 @@ __all__ = ["load_wikipedia"]
 
 
 def load_wikipedia(*, return_X_y: bool = False) -> Any:
-    """Load N_PAR paragraphs of English Wikipedia, from N_ART articles.
+    """Load 4,712 paragraphs of English Wikipedia, from 89 articles.
 
     They are under the licence CC BY-SA 3.0: who passes them on names where they are from, and keeps the licence.
 
@@ -25,9 +25,9 @@ def load_wikipedia(*, return_X_y: bool = False) -> Any:
     sklearn.utils.Bunch or (list of str, ndarray)
         With the attributes
 
-        - ``texts``: list of N_PAR str; the paragraphs, those of an article together and in their order
-        - ``target``: ndarray of shape (N_PAR,), int64; the article, 0 to N_LAST
-        - ``target_names``: ndarray of shape (N_ART,), str; titles of the articles
+        - ``texts``: list of 4712 str; the paragraphs, those of an article together and in their order
+        - ``target``: ndarray of shape (4712,), int64; the article, 0 to 88
+        - ``target_names``: ndarray of shape (89,), str; titles of the articles
         - ``DESCR``: str; source, licence and how the paragraphs were chosen
 
     Examples
@@ -35,7 +35,7 @@ def load_wikipedia(*, return_X_y: bool = False) -> Any:
     >>> from skrep.datasets import load_wikipedia
     >>> wikipedia = load_wikipedia()
     >>> len(wikipedia.texts)
-    N_RAW
+    4712
     >>> print(wikipedia.target_names[wikipedia.target[0]], "/", wikipedia.texts[0][:35])
     Anarchism / Anarchism is a political philosophy
     """
