@@ -2,24 +2,28 @@
 
 ``--part speed`` takes turns with gensim: whole fits from raw texts, 5 epochs, two threads. ``quality`` compares vectors
 of several seeds: WordSim-353, SimLex-999, analogies, and a logistic regression on means of the words of reviews.
-``scale`` reads the corpus several times over. ``imdb`` is the probe on labelled reviews, beside TF-IDF.
-``defaults`` is what the defaults were chosen by, on training parts alone.
+``scale`` reads the corpus once and five times over. ``imdb`` is the probe on labelled reviews, beside TF-IDF.
 """
 
 import argparse
 import lzma
+import re
+import tempfile
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_array, hstack
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from benchmarks._measure import alternate
+from benchmarks._measure import alternate, peak_memory
 from skrep import Word2VecTransformer
-from skrep.text import WordVectors
+from skrep.text import WORD_PATTERN, WordVectors
 
 EPOCHS = 5
 
@@ -58,10 +62,22 @@ def ours(texts: list[str], seed: int = 1, n_jobs: int = 2, epochs: int = EPOCHS,
     return Word2VecTransformer(100, max_epochs=epochs, n_jobs=n_jobs, random_state=seed, **settings).fit(texts).vectors_
 
 
-def gensims(texts: list[str], seed: int = 1, n_jobs: int = 2, epochs: int = EPOCHS, **options: Any) -> WordVectors:
+def split(text: str) -> list[str]:
+    """Words as gensim's users cut them."""
+    return text.lower().split()
+
+
+def same_words(text: str) -> list[str]:
+    """Words as skrep cuts them."""
+    return re.findall(WORD_PATTERN, text.lower())
+
+
+def gensims(
+    texts: list[str], seed: int = 1, n_jobs: int = 2, epochs: int = EPOCHS, cut: Callable = split, **options: Any
+) -> WordVectors:
     from gensim.models import Word2Vec
 
-    documents = [text.lower().split() for text in texts]
+    documents = [cut(text) for text in texts]
     tree = options.get("loss") == "hierarchical_softmax"
     model = Word2Vec(
         documents, vector_size=100, window=5, negative=0 if tree else 5, hs=int(tree), min_count=5, sample=1e-3,
@@ -88,21 +104,20 @@ def speed(folder: Path, runs: int, kinds: dict[str, Any]) -> None:
             )
 
 
-def probe(vectors: WordVectors, data: Any, split: bool) -> float:
+def probe(vectors: WordVectors, data: Any, cut: Callable | None) -> float:
     """Accuracy of a logistic regression on means of words' vectors; words as the side cut them in training."""
-    pipe = make_pipeline(Word2VecTransformer(vectors=vectors), LogisticRegression(max_iter=2000))
-    (train, y), (test, z) = (
-        ([text.lower().split() for text in data[part][0]] if split else data[part][0], data[part][1])
-        for part in ("train", "test")
-    )
-    return float(pipe.fit(train, y).score(test, z))
+    encoder = Word2VecTransformer(vectors=vectors, analyzer=cut or "word")
+    (train, y), (test, z) = data["train"], data["test"]
+    return float(make_pipeline(encoder, LogisticRegression(max_iter=2000)).fit(train, y).score(test, z))
 
 
-def quality(folder: Path, seeds: int, kinds: dict[str, Any]) -> None:
+def quality(folder: Path, seeds: int, kinds: dict[str, Any], with_same_words: bool) -> None:
     texts, labelled = corpus(folder), reviews(folder)
     pairs = folder / "word_eval"
+    cut = same_words if with_same_words else split
     for kind, options in kinds.items():
-        for side, make in {"gensim": gensims, "skrep": ours}.items():
+        sides: dict[str, Callable[..., WordVectors]] = {"gensim": partial(gensims, cut=cut), "skrep": ours}
+        for side, make in sides.items():
             rows = []
             for seed in range(1, seeds + 1):
                 vectors = make(texts, seed, **options)
@@ -111,7 +126,7 @@ def quality(folder: Path, seeds: int, kinds: dict[str, Any]) -> None:
                         vectors.evaluate_word_pairs(pairs / "wordsim353.tsv")[1].statistic,
                         vectors.evaluate_word_pairs(pairs / "simlex999.txt")[1].statistic,
                         vectors.evaluate_word_analogies(pairs / "questions-words.txt")[0],
-                        probe(vectors, labelled, side == "gensim"),
+                        probe(vectors, labelled, cut if side == "gensim" else None),
                     ]
                 )
             mean, spread = np.mean(rows, axis=0), np.std(rows, axis=0, ddof=1) if seeds > 1 else np.zeros(4)
@@ -119,12 +134,83 @@ def quality(folder: Path, seeds: int, kinds: dict[str, Any]) -> None:
             print(f"{kind:16} {side:7} WordSim, SimLex, analogies, reviews: {cells}", flush=True)
 
 
+SCALE = """
+import time
+from skrep import Word2VecTransformer
+from skrep.text import TextLines
+
+Word2VecTransformer(100, min_count=1).fit(["compiled once", "kept on disk"])
+begin, start = peak(), time.perf_counter()
+lines = TextLines([sys.argv[1]] * int(sys.argv[2]))
+Word2VecTransformer(100, max_epochs=1, window=5, n_jobs=2, min_count=int(sys.argv[3]), random_state=0).fit(lines)
+print(time.perf_counter() - start, peak() - begin)
+"""
+
+
+def scale(folder: Path, runs: int) -> None:
+    """One epoch of the corpus once and five times over, from a file of lines; words keep their number."""
+    with tempfile.TemporaryDirectory() as made:
+        path = Path(made) / "corpus.txt"
+        path.write_text("\n".join(corpus(folder)) + "\n", encoding="utf8")
+        seconds: dict[int, list[float]] = {1: [], 5: []}
+        for run in range(runs):
+            for times in seconds:
+                taken, grown = peak_memory(SCALE, path, times, 5 * times)
+                seconds[times].append(taken)
+                print(f"run {run}, {times} times over: {taken:.2f} s, memory grew by {grown:.0f} MiB", flush=True)
+    once, five = (float(np.median(taken)) for taken in seconds.values())
+    print(f"five times the words take {five / once:.2f} times as long")
+
+
+def imdb(folder: Path, n_draws: int) -> None:
+    """Test accuracy of a logistic regression by the number of labelled reviews; words from all training reviews."""
+    data, more = reviews(folder), corpus(folder)
+    (train, y), (test, z) = data["train"], data["test"]
+    encoders: dict[str, Any] = {
+        "TF-IDF": TfidfVectorizer(),
+        "word2vec": Word2VecTransformer(unlabeled=more, n_jobs=2, random_state=0),
+        "word2vec, 15 epochs": Word2VecTransformer(unlabeled=more, n_jobs=2, max_epochs=15, random_state=0),
+    }
+    for name, encoder in encoders.items():
+        start = time.perf_counter()
+        encoder.fit(train)
+        print(f"{name}: fitted in {time.perf_counter() - start:.0f} s", flush=True)
+    features = {name: (encoder.transform(train), encoder.transform(test)) for name, encoder in encoders.items()}
+    for name in list(encoders)[1:]:
+        sides = zip(features["TF-IDF"], features[name], strict=True)
+        features[f"TF-IDF and {name}"] = tuple(hstack([left, csr_array(right)]).tocsr() for left, right in sides)
+    sizes = {len(y): 1, 1000: n_draws, 100: 3 * n_draws}
+    for name, (x, u) in features.items():
+        cells = []
+        for n, draws in sizes.items():
+            scores = []
+            for draw in range(draws):
+                chosen = np.arange(len(y)) if n == len(y) else balanced(y, n, draw)
+                scores.append(LogisticRegression(max_iter=3000).fit(x[chosen], y[chosen]).score(u, z))
+            cells.append(f"{n} labels {np.mean(scores):.4f}")
+        print(f"{name:34}", "  ".join(cells), flush=True)
+
+
+def balanced(y: np.ndarray, n: int, seed: int) -> np.ndarray:
+    """Places of `n` reviews, as many of each class."""
+    generator = np.random.default_rng(seed)
+    return np.concatenate([generator.choice(np.flatnonzero(y == kind), n // 2, replace=False) for kind in (0, 1)])
+
+
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks word2vec")
     parser.add_argument("--data", type=Path, required=True, help="folder with text/ and word_eval/")
-    parser.add_argument("--part", choices=["speed", "quality"], required=True)
+    parser.add_argument("--part", choices=["speed", "quality", "scale", "imdb"], required=True)
     parser.add_argument("--only", choices=list(KINDS), nargs="*", default=list(KINDS))
-    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--runs", type=int, default=3, help="runs, seeds or draws")
+    parser.add_argument("--same-words", action="store_true", help="quality: gensim gets the words that skrep cuts")
     options = parser.parse_args(arguments)
     kinds = {kind: KINDS[kind] for kind in options.only}
-    {"speed": speed, "quality": quality}[options.part](options.data, options.runs, kinds)
+    if options.part == "speed":
+        speed(options.data, options.runs, kinds)
+    elif options.part == "quality":
+        quality(options.data, options.runs, kinds, options.same_words)
+    elif options.part == "scale":
+        scale(options.data, options.runs)
+    else:
+        imdb(options.data, options.runs)

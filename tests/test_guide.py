@@ -17,6 +17,7 @@ GUIDE = Path(__file__).parents[1] / "docs" / "guide"
         "ica",
         "pca",
         "sparse",
+        "text",
         pytest.param("patches", marks=pytest.mark.exhaustive),
     ],
 )

@@ -8,11 +8,11 @@ __all__ = ["huffman_paths", "join_trees"]
 
 
 @compiled
-def _parents(counts, parents, turns):  # type: ignore[no-untyped-def]
+def _parents(counts, order, parents, turns):  # type: ignore[no-untyped-def]
     """Parent of each leaf (0, ..., n - 1) and inner node (n, ...), and whether it is the right child.
 
-    `counts` fall. The two rarest nodes are joined again and again; inner nodes come into being in the order of their
-    counts, so that the rarest are at one of two ends.
+    `order` sorts `counts` so that they fall. The two rarest nodes are joined again and again; inner nodes come into
+    being in the order of their counts, so that the rarest are at one of two ends.
     """
     n = len(counts)
     inner = np.empty(n, np.float64)
@@ -20,8 +20,8 @@ def _parents(counts, parents, turns):  # type: ignore[no-untyped-def]
     for n_inner in range(n - 1):
         total = 0.0
         for turn in range(2):
-            if leaf >= 0 and (node >= n_inner or counts[leaf] <= inner[node]):
-                child, count = leaf, counts[leaf]
+            if leaf >= 0 and (node >= n_inner or counts[order[leaf]] <= inner[node]):
+                child, count = order[leaf], counts[order[leaf]]
                 leaf -= 1
             else:
                 child, count = n + node, inner[node]
@@ -37,7 +37,7 @@ def huffman_paths(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Parameters
     ----------
     counts : ndarray of shape (n_words,)
-        How often words occur; they fall.
+        How often words occur.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def huffman_paths(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     n = len(counts)
     parents, turns = np.zeros(2 * n, np.int64), np.zeros(2 * n, np.int64)
-    _parents(np.asarray(counts, np.float64), parents, turns)
+    _parents(np.asarray(counts, np.float64), np.argsort(-counts, kind="stable"), parents, turns)
     node, depth = np.arange(n), np.zeros(n, np.int64)
     upwards = []  # of all words at once, from the leaf on
     root = 2 * n - 2

@@ -8,7 +8,7 @@ import numpy as np
 
 from skrep.solvers.compiled import compiled
 
-__all__ = ["add_words", "count_words", "find_runs", "find_words", "ngram_rows", "rehash"]
+__all__ = ["add_words", "count_words", "find_runs", "find_words", "hash_words", "ngram_rows", "rehash"]
 
 _BASIS, _PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 _SHIFT = np.uint64(32)
@@ -21,6 +21,15 @@ def _hash(characters, start, length):  # type: ignore[no-untyped-def]
     for at in range(start, start + length):
         state = (state ^ np.uint64(characters[at])) * _PRIME
     return state ^ (state >> _SHIFT)
+
+
+@compiled
+def hash_words(characters, ends, hashes):  # type: ignore[no-untyped-def]
+    """Fill `hashes` (n_words,) with those of words that follow one another, and end at `ends`."""
+    start = 0
+    for word in range(len(ends)):
+        hashes[word] = _hash(characters, start, ends[word] - start)
+        start = ends[word]
 
 
 @compiled

@@ -35,9 +35,11 @@ def next_random(state):  # type: ignore[no-untyped-def]
 
 @compiled
 def sigmoid(x):  # type: ignore[no-untyped-def]
-    """1 / (1 + exp(-x)) to rounding of float32, as half a hyperbolic tangent: a ratio of polynomials, which becomes
-    vector instructions. Outside of +-15.8 it is 0 or 1 to 2e-7.
-    """  # noqa: D205
+    """1 / (1 + exp(-x)) to rounding of float32.
+
+    Half a hyperbolic tangent, as a ratio of polynomials, becomes vector instructions. Outside of +-15.8 it is 0 or 1 to
+    2e-7.
+    """
     y = min(max(np.float32(0.5) * x, np.float32(-7.90531110763549805)), np.float32(7.90531110763549805))
     z = y * y
     p = z * np.float32(-2.76076847742355e-16) + np.float32(2.00018790482477e-13)
@@ -61,7 +63,7 @@ def alias_table(weights, thresholds, others):  # type: ignore[no-untyped-def]
     weights : ndarray of shape (n,), float64
         Weights; overwritten.
     thresholds : ndarray of shape (n,), uint32
-        Filled: slot i is i itself for fractions below, of 2^32.
+        Filled: slot i is i itself for fractions up to this, of 2^32.
     others : ndarray of shape (n,), int32
         Filled: and this one above.
     """
@@ -262,11 +264,12 @@ def skip_gram(  # type: ignore[no-untyped-def]
         Pairs of words.
     """
     most = negative + 1 if negative else _longest(path_ends)
+    most_around = min(2 * window, _longest(ends))
     width = inputs.shape[1] // LANES * LANES
     copies = np.empty((most, width), np.float32)
-    errors = np.empty(2 * window * most, np.float32)
+    errors = np.empty(most_around * most, np.float32)
     label = np.empty(most, np.float32)
-    out, context, all_of_them = np.empty(most, np.int64), np.empty(2 * window, np.int64), np.arange(most)
+    out, context, all_of_them = np.empty(most, np.int64), np.empty(most_around, np.int64), np.arange(most)
     rate = np.float32(lr)
     loss, n_pairs, start = 0.0, 0, 0
     for document in range(len(ends)):
@@ -340,8 +343,9 @@ def bags(  # type: ignore[no-untyped-def]
         Words that were predicted.
     """
     longest = _longest(path_ends) if negative == 0 else 1
-    most = (1 if is_cbow else 2 * window) * longest + negative
-    most_parts = (2 * window if is_cbow else 1) * _longest(part_ends)
+    most_around = min(2 * window, _longest(ends))
+    most = (1 if is_cbow else most_around) * longest + negative
+    most_parts = (most_around if is_cbow else 1) * _longest(part_ends)
     width = inputs.shape[1] // LANES * LANES
     hidden = np.empty((2, width), np.float32)  # the mean, and the step that lowers the loss
     logits = np.empty(most, np.float32)

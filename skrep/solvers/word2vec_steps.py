@@ -46,9 +46,11 @@ class Task:
 
 
 def keep_probabilities(counts: np.ndarray, sample: float) -> np.ndarray:
-    """Probability of words to stay, of 2^32: sqrt(t / f) + t / f for a word that is the part f of all, as word2vec's
-    program has it (the paper's formula differs).
-    """  # noqa: D205
+    """Probability of words to stay, of 2^32.
+
+    It is sqrt(t / f) + t / f for a word that is the part f of all, as word2vec's program has it; the paper's formula
+    differs.
+    """
     if not sample:
         return np.full(len(counts), 2**32 - 1, np.uint32)
     ratio = sample * max(counts.sum(), 1) / np.maximum(counts, 1)

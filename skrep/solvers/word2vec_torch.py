@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 __all__ = ["BATCH", "TorchWeights"]
 
-# Windows whose updates are summed: with more, frequent words would be moved too far at once.
+# Windows whose updates are summed.
 BATCH = 256
 
 
@@ -111,12 +111,13 @@ class TorchWeights:
         out, label, counted = self._predicted(words, generator)
         inputs, outputs = self._inputs[context], self._outputs[out]  # (batch, 2 window, d), (batch, n, d)
         weight = (is_near[:, :, None] & counted[:, None, :]).float()
-        loss, errors = _errors(inputs @ outputs.transpose(1, 2), label[:, None, :], weight)  # (batch, 2 window, n)
+        logits = inputs @ outputs.transpose(1, 2)  # (batch, 2 window, n)
+        loss, errors, curves = _errors(logits, label[:, None, :], weight, lr)
         if lr:
-            errors *= lr
-            width = inputs.shape[-1]
-            self._inputs.index_add_(0, context.flatten(), (errors @ outputs).reshape(-1, width))
-            self._outputs.index_add_(0, out.flatten(), (errors.transpose(1, 2) @ inputs).reshape(-1, width))
+            of_inputs = (curves * _squares(outputs)[:, None, :]).sum(dim=2)
+            of_outputs = (curves * _squares(inputs)[:, :, None]).sum(dim=1)
+            _add(self._inputs, context, errors @ outputs, of_inputs)
+            _add(self._outputs, out, errors.transpose(1, 2) @ inputs, of_outputs)
         return loss, int(is_near.sum())
 
     def _bag_step(
@@ -148,22 +149,42 @@ class TorchWeights:
         hidden = rows.sum(dim=(1, 2)) / n_parts[:, None]
         outputs = self._outputs[out]
         logits = (outputs @ hidden[:, :, None])[..., 0]  # (batch, n)
-        loss, errors = _errors(logits, label, weight)
+        loss, errors, curves = _errors(logits, label, weight, lr)
         if lr:
-            errors *= lr
+            curve = (curves * _squares(outputs)).sum(dim=1)
             step = (errors[:, None, :] @ outputs)[:, 0]  # (batch, d)
             if self._task.shares_error:
-                step = step / n_parts[:, None]
-            self._outputs.index_add_(0, out.flatten(), (errors[:, :, None] * hidden[:, None, :]).flatten(0, 1))
+                step, curve = step / n_parts[:, None], curve / n_parts
+            _add(self._outputs, out, errors[:, :, None] * hidden[:, None, :], curves * _squares(hidden)[:, None])
             owner, *_ = is_part.nonzero(as_tuple=True)
-            self._inputs.index_add_(0, parts[is_part], step[owner])
+            _add(self._inputs, parts[is_part], step[owner], curve[owner])
         return loss, n_predictions
 
 
-def _errors(logits: Tensor, label: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """The loss, and ``weight * (label - sigmoid)``."""
+def _errors(logits: Tensor, label: Tensor, weight: Tensor, lr: float) -> tuple[Tensor, Tensor, Tensor]:
+    """The loss, and `lr` times ``weight * (label - sigmoid)`` and times curvatures.
+
+    Curvatures are second derivatives of parabolas that lie above the loss and touch it (Jaakkola & Jordan 2000).
+    """
     loss = (F.softplus(torch.where(label > 0, -logits, logits)) * weight).sum(dtype=torch.float64)
-    return loss, (label - torch.sigmoid(logits)) * weight
+    size = logits.abs().clamp(min=1e-3)
+    return loss, lr * weight * (label - torch.sigmoid(logits)), lr * weight * torch.tanh(size / 2) / (2 * size)
+
+
+def _squares(rows: Tensor) -> Tensor:
+    return rows.square().sum(dim=-1)
+
+
+def _add(weights: Tensor, rows: Tensor, steps: Tensor, curves: Tensor) -> None:
+    """Add steps to rows.
+
+    Where a batch has a row so often that all its steps would lead past the loss's lowest point, they are shortened: the
+    root of a tree is in every prediction, and of few words each is in many.
+    """
+    rows = rows.flatten()
+    total = torch.zeros(len(weights), device=weights.device).index_add_(0, rows, curves.flatten())
+    share = 1 / total.clamp(min=1)
+    weights.index_add_(0, rows, steps.reshape(len(rows), weights.shape[1]) * share[rows, None])
 
 
 def _padded_paths(paths: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

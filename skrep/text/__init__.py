@@ -1,6 +1,6 @@
 """Text: documents of every kind become a stream of numbered words, once; and words become vectors."""
 
-from skrep.text.pooling import POOLINGS, common_direction, means, pooled, spread
+from skrep.text.pooling import POOLINGS, centre_and_distance, common_direction, means, pooled
 from skrep.text.reading import WORD_PATTERN, TextInput, TextLines, read_documents, require_documents
 from skrep.text.stream import TokenStream
 from skrep.text.subword_tokenizer import SubwordTokenizer
@@ -22,6 +22,6 @@ __all__ = [
     "pooled",
     "read_documents",
     "require_documents",
-    "spread",
+    "centre_and_distance",
     "tokenise",
 ]

@@ -7,7 +7,7 @@ import numpy as np
 
 from skrep.text.stream import TokenStream
 
-__all__ = ["POOLINGS", "common_direction", "means", "pooled", "spread"]
+__all__ = ["POOLINGS", "centre_and_distance", "common_direction", "means", "pooled"]
 
 POOLINGS = ("mean", "sif", "idf", "max")
 
@@ -120,13 +120,14 @@ def pooled(
             yield _weighted(rows, ends, vectors, weights, norm)
 
 
-def spread(chunks: Iterable[np.ndarray]) -> float:
-    """Root of the mean variance of columns; 1 where nothing varies."""
+def centre_and_distance(chunks: Iterable[np.ndarray]) -> tuple[np.ndarray, float]:
+    """The mean of features, (width,) float32, and their root mean square distance from it; 1 where nothing varies."""
     n, total, squares = 0, np.float64(0), np.float64(0)
     for features in chunks:
         n += len(features)
         total = total + features.sum(axis=0, dtype=np.float64)
         squares = squares + np.square(features, dtype=np.float64).sum(axis=0)
-    mean_square = float(np.mean(squares)) / max(n, 1)
-    variance = mean_square - float(np.mean(np.square(total / max(n, 1))))
-    return math.sqrt(variance) if variance > 1e-12 * mean_square else 1.0
+    square = float(np.sum(squares)) / max(n, 1)
+    centre = np.asarray(total / max(n, 1))
+    variance = square - float(np.sum(np.square(centre)))
+    return centre.astype(np.float32), math.sqrt(variance) if variance > 1e-12 * square else 1.0

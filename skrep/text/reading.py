@@ -15,7 +15,7 @@ from skrep.params import param, params
 
 __all__ = ["WORD_PATTERN", "TextInput", "TextLines", "read_documents", "require_documents"]
 
-# Words with their inner apostrophes, of one letter or more.
+# Words of one character or more: CountVectorizer's has two, and so neither I nor a.
 WORD_PATTERN = r"(?u)\b\w+\b"
 
 
@@ -169,19 +169,19 @@ def _read(item: Any, i: int, decode: Callable[[Any], str], texts: TextInput) -> 
     if texts.input == "content":
         if isinstance(item, str):
             return str(item)
-        if isinstance(item, (list, tuple, np.ndarray)):
+        if isinstance(item, (list, tuple)) or (isinstance(item, np.ndarray) and item.ndim == 1):
             words = list(item)
             for word in words:
                 if not isinstance(word, str):
                     raise ValueError(
-                        f"document {i} is a list that holds {word!r:.40} ({type(word).__name__}); expected words. "
+                        f"document {i} is a list that holds {_shown(word)} ({type(word).__name__}); expected words. "
                         "Turn it into text with str()."
                     )
             return words
     elif texts.input == "filename" and not isinstance(item, (str, os.PathLike)):
-        raise ValueError(f"item {i} is {item!r:.40} ({type(item).__name__}); input='filename' expects paths.")
+        raise ValueError(f"item {i} is {_shown(item)} ({type(item).__name__}); input='filename' expects paths.")
     elif texts.input == "file" and not hasattr(item, "read"):
-        raise ValueError(f"item {i} is {item!r:.40} ({type(item).__name__}); input='file' expects open files.")
+        raise ValueError(f"item {i} is {_shown(item)} ({type(item).__name__}); input='file' expects open files.")
     if texts.input != "content" or isinstance(item, bytes):
         try:
             return decode(item)
@@ -190,6 +190,14 @@ def _read(item: Any, i: int, decode: Callable[[Any], str], texts: TextInput) -> 
                 f"document {i} is not text in {texts.encoding} ({error.reason} at byte {error.start}). Name its "
                 "encoding, or pass decode_error='replace'."
             ) from None
-    missing = item is None or item != item or type(item).__name__ in ("NAType", "NaTType")  # NaN is not itself
+    is_nan = isinstance(item, (float, np.floating)) and item != item
+    missing = item is None or is_nan or type(item).__name__ in ("NAType", "NaTType")
     fix = "Put '' where a text is missing, as X.fillna('') does." if missing else "Turn it into text with str()."
-    raise ValueError(f"document {i} is {item!r:.40} ({type(item).__name__}); expected a text or a list of words. {fix}")
+    raise ValueError(
+        f"document {i} is {_shown(item)} ({type(item).__name__}); expected a text or a list of words. {fix}"
+    )
+
+
+def _shown(item: Any) -> str:
+    """What an item looks like, on one line."""
+    return " ".join(repr(item).split())[:40]

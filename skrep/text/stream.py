@@ -1,6 +1,7 @@
 """Documents as one stream of numbered words, in memory or in a file."""
 
 import tempfile
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -64,6 +65,7 @@ class TokenStream:
     def _spill(self) -> None:
         if self._file is None:
             self._file = tempfile.NamedTemporaryFile(prefix="skrep-words-")  # noqa: SIM115
+            weakref.finalize(self, self._file.close)  # also where it is part of a cycle
         for part in self._parts:
             self._file.write(part.tobytes())
         self._file.flush()
@@ -95,8 +97,9 @@ class TokenStream:
     def renumbered(self, numbers: np.ndarray) -> "TokenStream":
         """The stream with word i as ``numbers[i]``; words that become -1 are gone, their documents are not."""
         stream = TokenStream()
+        with_none = np.append(numbers, np.int32(-1))  # which -1 finds
         for tokens, ends in self.chunks():
-            renumbered = numbers[tokens]
+            renumbered = with_none[tokens]
             stays = renumbered >= 0
             before = np.concatenate([[0], np.cumsum(stays)])
             stream.append(renumbered[stays], before[ends])

@@ -1,7 +1,11 @@
 """Pieces of words, by Hugging Face's ``tokenizers`` (an optional dependency)."""
 
 import functools
+import itertools
+import json
 import os
+import re
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self
@@ -10,6 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from skrep.params import Integer, check_params, param, params
+from skrep.text.reading import require_documents
 
 __all__ = ["SubwordTokenizer", "split_with", "takes_batches"]
 
@@ -21,7 +26,19 @@ def takes_batches(tokenizer: Any) -> bool:
 
 def split_with(tokenizer: Any, texts: list[str]) -> list[list[str]]:
     """Pieces of each text; special tokens, such as [CLS], are not added."""
-    return [encoding.tokens for encoding in tokenizer.encode_batch(texts, add_special_tokens=False)]
+    valid = [_valid(text) for text in texts]
+    return [encoding.tokens for encoding in tokenizer.encode_batch(valid, add_special_tokens=False)]
+
+
+def _checked(i: int, text: Any) -> str:
+    if not isinstance(text, str):
+        raise ValueError(f"text {i} is {text!r:.40} ({type(text).__name__}); expected a text.")
+    return _valid(text)
+
+
+def _valid(text: str) -> str:
+    """The text with lone surrogates, which are not UTF-8, replaced."""
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
 def _library() -> Any:
@@ -30,6 +47,9 @@ def _library() -> Any:
     except ImportError:
         raise ImportError("pieces of words need Hugging Face's tokenizers: pip install 'skrep[text]'.") from None
     return tokenizers
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @functools.lru_cache(8)
@@ -47,8 +67,8 @@ class SubwordTokenizer(BaseEstimator):
     Parameters
     ----------
     model : {"wordpiece", "bpe", "byte_bpe"}, default="wordpiece"
-        "wordpiece" is BERT's, "bpe" joins the most frequent pairs of characters (Sennrich et al. 2016), "byte_bpe" of
-        bytes, as GPT-2 does: it can say any text.
+        "bpe" joins the most frequent pairs of characters (Sennrich et al. 2016), "byte_bpe" of bytes, as GPT-2 does: it
+        can say any text. "wordpiece" is BERT's.
     vocab_size : int, default=8000
         Pieces, at most.
     min_frequency : int, default=2
@@ -69,9 +89,9 @@ class SubwordTokenizer(BaseEstimator):
     Examples
     --------
     >>> from skrep.text import SubwordTokenizer
-    >>> tokenizer = SubwordTokenizer(vocab_size=40).fit(["low lower lowest"] * 9)  # doctest: +SKIP
-    >>> tokenizer.tokenize(["slow"])  # doctest: +SKIP
-    [['s', '##low']]
+    >>> tokenizer = SubwordTokenizer("bpe", vocab_size=40).fit(["low lower lowest"] * 9)
+    >>> tokenizer.tokenize(["slow"])
+    [['s', 'low']]
     """
 
     model: str = param("wordpiece", "bpe", "byte_bpe", default="wordpiece")
@@ -106,10 +126,34 @@ class SubwordTokenizer(BaseEstimator):
             except Exception as error:  # the library raises just that
                 raise ValueError(f"file={str(self.file)!r} cannot be read as a tokenizer ({error}).") from None
         else:
+            require_documents(texts, "texts")
+            readable = map(_checked, itertools.count(), texts)
+            if self.model == "wordpiece":
+                self.json_ = self._wordpiece(library, readable)
+                return self
             tokenizer, trainer = self._untrained(library)
-            tokenizer.train_from_iterator(texts, trainer)
+            tokenizer.train_from_iterator(readable, trainer)
         self.json_ = tokenizer.to_str()
         return self
+
+    def _wordpiece(self, library: Any, texts: Iterable[str]) -> str:
+        """A tokenizer that is the same each time.
+
+        The library would number letters within words in the order of hashes, which differ from process to process, and
+        ties are broken by numbers. As special tokens they have theirs beforehand.
+        """
+        words = Counter(itertools.chain.from_iterable(text.split() for text in texts))
+        tokenizer, trainer = self._untrained(library)
+        trainer.special_tokens = [
+            "[UNK]",
+            *(f"##{letter}" for letter in sorted({c for word in words for c in word[1:]})),
+        ]
+        tokenizer.train_from_iterator(
+            itertools.chain.from_iterable(map(itertools.repeat, words, words.values())), trainer
+        )
+        state = json.loads(tokenizer.to_str())
+        state["added_tokens"] = state["added_tokens"][:1]
+        return json.dumps(state, ensure_ascii=False)
 
     def _untrained(self, library: Any) -> tuple[Any, Any]:
         options = {"vocab_size": self.vocab_size, "min_frequency": self.min_frequency, "show_progress": False}
@@ -159,4 +203,5 @@ class SubwordTokenizer(BaseEstimator):
         -------
         list of list of str
         """
+        require_documents(texts, "texts")
         return split_with(self, texts)

@@ -193,15 +193,13 @@ class _WordTable:
     """Words that machine code finds by their characters."""
 
     def __init__(self, known: Sequence[str]):
-        from skrep.solvers.scan import find_runs
+        from skrep.solvers.scan import hash_words
 
         pool, ends = code_points(known)
         n = len(known)
-        hashes, nothing = np.empty(n, np.uint64), np.empty(n, np.int64)
+        hashes = np.empty(n, np.uint64)
         if n:  # each is one word, whatever its characters
-            everything = np.ones(0x110000, bool)
-            found = np.empty(n, np.int64)
-            find_runs(pool, ends, everything, 0, nothing, nothing.copy(), hashes, found)
+            hash_words(pool, ends, hashes)
         self._n_words = n
         self._pool, self._ends, self._known = pool.copy(), ends, hashes
         self._slots = np.empty(0, np.int64)

@@ -181,6 +181,7 @@ class WordVectors:
             Words and the quotients.
         """
         places: list[int] = []
+        self._mean(positive, negative)  # an error where there is nothing
         scores = np.ones(len(self.unit_vectors[:restrict_vocab]), np.float32)
         for given, is_positive in ((positive, True), (negative, False)):
             for item in [given] if isinstance(given, str) or getattr(given, "ndim", 0) == 1 else given:
@@ -316,7 +317,6 @@ class WordVectors:
         stands_for = np.arange(len(unit))  # the first word that is the same but for its case
         for place in range(len(unit)):
             stands_for[place] = known[fold(self.words[place])]
-        is_first = stands_for == np.arange(len(unit))
         sections: list[dict[str, Any]] = []
         for name, questions in _read_analogies(Path(analogies)):
             asked = [[known.get(fold(word)) for word in question] for question in questions]
@@ -326,10 +326,9 @@ class WordVectors:
                 a, b, c, answer = places[start : start + QUESTIONS].T
                 directions = unit[b] - unit[a] + unit[c]
                 cosines = directions @ unit.T  # (n_questions, n_words)
-                cosines[:, ~is_first] = -np.inf
                 for given in (a, b, c):
-                    cosines[np.arange(len(a)), given] = -np.inf
-                right += (cosines.argmax(axis=1) == answer).tolist()
+                    cosines[stands_for == given[:, None]] = -np.inf
+                right += ((stands_for[cosines.argmax(axis=1)] == answer) & (cosines.max(axis=1) > -np.inf)).tolist()
             words = [tuple(self.words[place] for place in question) for question in places]
             correct = [question for question, is_right in zip(words, right, strict=True) if is_right]
             incorrect = [question for question, is_right in zip(words, right, strict=True) if not is_right]
@@ -368,10 +367,12 @@ class WordVectors:
         for word in self.words:
             if not word or any(character in word for character in " \n\t\r\v\f\x85\u2028\u2029"):
                 raise ValueError(f"{word!r} cannot stand in a word2vec file: white space separates words there.")
+            if not word.isascii() and any("\ud800" <= character <= "\udfff" for character in word):
+                raise ValueError(f"{word!r} cannot stand in a word2vec file: a lone surrogate is not UTF-8.")
         with open(path, "wb") as file:
             file.write(f"{len(self)} {self.vectors.shape[1]}\n".encode())
             for word, vector in zip(self.words, self.vectors, strict=True):
-                start = word.encode("utf-8", "surrogatepass") + b" "
+                start = word.encode() + b" "
                 if binary:
                     file.write(start + vector.astype("<f4").tobytes() + b"\n")
                 else:
@@ -403,6 +404,8 @@ class WordVectors:
         ValueError
             If the file is not in that format; the message names the line.
         """
+        if limit is not None and limit < 1:
+            raise ValueError(f"limit={limit}: expected a number of words, or None for all.")
         with open(path, "rb") as file:
             return cls(*(_read_binary if binary else _read_text)(file, Path(path), limit, errors))
 
@@ -412,6 +415,8 @@ def _read_binary(file: Any, path: Path, limit: int | None, errors: str) -> tuple
     if len(header) != 2 or not all(part.isdigit() for part in header):
         raise ValueError(f"{path} does not begin with the number of words and of components; is binary=True right?")
     n_words, width = map(int, header)
+    if not n_words or not width:
+        raise ValueError(f"{path} holds no vectors.")
     n_words = n_words if limit is None else min(n_words, limit)
     size = path.stat().st_size
     if n_words * (4 * width + 1) > size:
@@ -427,20 +432,31 @@ def _read_binary(file: Any, path: Path, limit: int | None, errors: str) -> tuple
         data = file.read(4 * width)
         if len(data) < 4 * width:
             raise ValueError(f"{path} ends within the vector of word {i}.")
-        words.append(letters.decode("utf-8", errors))
+        words.append(_decoded(letters, errors, f"{path}, word {i}"))
         vectors[i] = np.frombuffer(data, "<f4")
+    if limit is None and file.read(100).strip():
+        raise ValueError(f"{path} goes on after the {n_words} words that it announces; is binary=True right?")
     return words, vectors
+
+
+def _decoded(word: bytes | bytearray, errors: str, where: str) -> str:
+    try:
+        return word.decode("utf-8", errors)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{where}: not UTF-8 ({error.reason}). Pass errors='replace'.") from None
 
 
 def _read_text(file: Any, path: Path, limit: int | None, errors: str) -> tuple[list[str], np.ndarray]:
     first = file.readline()
     header = first.split()
     if len(header) == 2 and all(part.isdigit() for part in header):
-        width: int | None = int(header[1])
-        n_lines = 1
+        n_words: int | None
+        n_words, width, n_lines = int(header[0]), int(header[1]), 1
     else:  # GloVe's
         file.seek(0)
-        width, n_lines = None, 0
+        n_words, width, n_lines = None, len(header) - 1, 0
+    if width < 1:
+        raise ValueError(f"{path} holds no vectors: its first line is not a word and numbers, nor how many there are.")
     words: list[str] = []
     rows: list[np.ndarray] = []
     for line in file:
@@ -448,15 +464,16 @@ def _read_text(file: Any, path: Path, limit: int | None, errors: str) -> tuple[l
         if limit is not None and len(words) >= limit:
             break
         parts = line.rstrip(b"\r\n ").split(b" ")
-        width = width or len(parts) - 1
         try:
             row: np.ndarray = np.array(parts[-width:], np.float32)
         except ValueError:
             row = np.empty(0)
         if len(row) != width or len(parts) <= width:
             raise ValueError(f"{path}, line {n_lines}: expected a word and {width} numbers, between spaces.")
-        words.append(b" ".join(parts[:-width]).decode("utf-8", errors))
+        words.append(_decoded(b" ".join(parts[:-width]), errors, f"{path}, line {n_lines}"))
         rows.append(row)
+    if n_words is not None and len(words) != (n_words if limit is None else min(n_words, limit)):
+        raise ValueError(f"{path} announces {n_words} words, but has {len(words)}{' or more' if limit else ''}.")
     if not rows:
         raise ValueError(f"{path} holds no vectors.")
     return words, np.stack(rows)

@@ -89,14 +89,18 @@ class Training:
         self._epoch, self._block = (0, 0) if saved is None else (saved["epoch"], saved["block"])
         self._loss, self._n_predictions = (0.0, 0) if saved is None else (saved["loss"], saved["n_predictions"])
         self._last_write = time.monotonic()
+        self._consistent = True
         starts = _block_starts(self.stream)
         progress = Progress(self.label, self.n_epochs, len(self.stream), self.verbose, "words")
+        if self._epoch == self.n_epochs:
+            return self._history
         with DeferredInterrupt() as interrupt:
             try:
                 while self._epoch < self.n_epochs:
                     self._train_epoch(starts, interrupt, progress)
             except KeyboardInterrupt:
-                self._write()
+                if self._consistent:  # else it came within a block: a second Ctrl-C, or the program's own handler
+                    self._write()
                 raise
             finally:
                 progress.close()
@@ -111,6 +115,8 @@ class Training:
         done = before / (self.n_epochs * max(len(self.stream), 1))
 
         def work(place: int) -> tuple[float, int]:
+            if self.n_jobs == 1:  # of several threads some are always at work
+                self._consistent = False
             block = int(order[place])
             lr = max(self.min_lr, self.lr * (1 - float(done[place])))
             seed = derive_seed(self.seed, _BLOCK, self._epoch, block)
@@ -121,6 +127,7 @@ class Training:
             self._n_predictions += n_predictions
             progress.advance(int(sizes[self._block]))
             self._block += 1
+            self._consistent = True
             if interrupt.pending:
                 raise KeyboardInterrupt
             if self.run is not None and time.monotonic() - self._last_write > CHECKPOINT_SECONDS:
@@ -128,6 +135,7 @@ class Training:
         self._end_epoch(progress)
 
     def _end_epoch(self, progress: Progress) -> None:
+        self._consistent = False
         train_loss = self._loss / self._n_predictions if self._n_predictions else math.nan
         if self._n_predictions and not math.isfinite(train_loss):
             raise DivergedError(
@@ -139,6 +147,7 @@ class Training:
             row["valid_loss"] = mean_loss(self.weights, self.held_out, derive_seed(self.seed, _HELD_OUT))
         self._history.append(row)
         self._epoch, self._block, self._loss, self._n_predictions = self._epoch + 1, 0, 0.0, 0
+        self._consistent = True
         progress.epoch(self._epoch, train_loss, row.get("valid_loss"))
 
     def _write(self) -> None:

@@ -8,6 +8,7 @@ mean of its words' vectors. The steps themselves are in :mod:`skrep.solvers.word
 import hashlib
 import itertools
 import math
+import numbers
 import os
 import warnings
 from collections.abc import Iterator, Sequence
@@ -24,7 +25,7 @@ from sklearn.utils.validation import check_is_fitted
 from skrep.base import all_or_nothing
 from skrep.engine import RunFolder, draw_seed, fingerprint, resolve_device
 from skrep.engine.randomness import derive_seed
-from skrep.exceptions import DivergedError
+from skrep.exceptions import CheckpointWarning, DivergedError
 from skrep.params import RANDOM_STATE, Integer, Real, check_params, param, params
 from skrep.solvers.word2vec_steps import CompiledWeights, Task, keep_probabilities, negative_tables
 from skrep.text import (
@@ -34,13 +35,13 @@ from skrep.text import (
     Tokenised,
     TokenStream,
     WordVectors,
+    centre_and_distance,
     code_points,
     common_direction,
     means,
     pooled,
     read_documents,
     require_documents,
-    spread,
     tokenise,
 )
 from skrep.words.training import STATE_KEYS, Training, Weights, mean_loss
@@ -48,7 +49,7 @@ from skrep.words.training import STATE_KEYS, Training, Weights, mean_loss
 __all__ = ["Word2VecTransformer"]
 
 # Words that a default fit reads, all epochs together, and the epochs that this may come to.
-DEFAULT_WORDS, EPOCHS = 20_000_000, (5, 50)
+DEFAULT_WORDS, EPOCHS = 30_000_000, (5, 30)
 
 # Where min_count is None: words of the corpus from which on a word has to occur that often.
 MIN_COUNTS = ((300_000, 5), (10_000, 2), (0, 1))
@@ -58,6 +59,9 @@ SAMPLE = 1e-3
 
 # Peak learning rates of skip-gram, of CBOW whose inputs share a gradient, and of CBOW where each gets all of it.
 LR = {"skip-gram": 0.025, "cbow": 0.075, "uncorrected": 0.05}
+
+# Of documents from their centre: where LogisticRegression's default penalty is near its best.
+DISTANCE = 2.0
 
 # What does not change the vectors, and so is not in a run's key.
 _NOT_TRAINED = {
@@ -121,14 +125,15 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
         direction that documents have in common (smooth inverse frequency, Arora et al. 2017); a mean weighted by
         inverse document frequency; or the largest value in each column.
     standardize : bool, default=True
-        Whether features are divided by a number, the same for all, so that on the documents of ``fit`` their variance
-        is one on average: a penalty such as that of ``LogisticRegression`` then has the size that it is made for.
+        Whether features are centred on the documents of ``fit``, and multiplied by a number, the same for all, that
+        puts these at a distance of 2 from their centre (root mean square). Plain means of words lie far from zero and
+        close together, and the penalty of a ``LogisticRegression`` would weigh too much.
     vectors : WordVectors or None, default=None
         Vectors to use as they are; none are learned, and ``fit`` only counts words for `pooling`.
     unlabeled : iterable of documents or None, default=None
         Further documents to learn from, beside those of ``fit``: in a Pipeline, those without labels.
     max_epochs : int or None, default=None
-        Passes over the words. None takes as many as come to 20 million words, but 5 to 50.
+        Passes over the words. None takes as many as come to 30 million words, but 5 to 30.
     lr : float or None, default=None
         Learning rate of a pair of words at the beginning; it falls along a line with the words read. None takes 0.025,
         for CBOW 0.075, and 0.05 without `correct_cbow`.
@@ -169,8 +174,9 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
 
     Notes
     -----
-    A document without a known word has features of zeros; with `subwords` only one without any text has. Numbers of
-    training are sums over pairs, so that losses with other `window`, `negative` or words do not compare.
+    A document without a known word has features of zeros, the centre of all; with `subwords` unseen words have parts
+    that are known. Losses are means over pairs of words, and do not compare where `window`, `negative` or the words
+    differ.
 
     A document is cut nowhere, however long. Words that are left out by `min_count`, `stop_words` or `sample` are gone
     before windows are laid, so that windows reach over them.
@@ -197,8 +203,8 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
     _: KW_ONLY
     algorithm: str = param("skip-gram", "cbow", default="skip-gram")
     loss: str = param("negative_sampling", "hierarchical_softmax", default="negative_sampling")
-    window: int = param(Integer(low=1), default=10)
-    negative: int = param(Integer(low=1), default=5)
+    window: int = param(Integer(low=1, high=2**31 - 1), default=10)
+    negative: int = param(Integer(low=1, high=2**20), default=5)
     ns_exponent: float = param(Real(), default=0.75)
     sample: float | None = param(Real(low=0), None, default=None)
     min_count: int | None = param(Integer(low=1), None, default=None)
@@ -308,6 +314,9 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
             If `X` is not documents.
         """
         check_is_fitted(self)
+        check_params(self)
+        if self._inputs is not None or self.subwords is not None:
+            self._require_trained("transform")  # machine code looks n-grams up
         return self._features(self._tokenise(X, self.vectors_.words, grow=self._inputs is not None))
 
     def score(self, X: Any, y: Any = None) -> float:
@@ -331,6 +340,7 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
             If the vectors were not learned here.
         """
         check_is_fitted(self)
+        self._check_together()
         self._require_trained("score")
         stream = self._known_only(self._tokenise(X, self.vectors_.words, grow=False))
         return -mean_loss(self._weights(), stream, derive_seed(self._seed, _SCORE))
@@ -346,7 +356,7 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
         self._check_together()
         seed = draw_seed(self.random_state)
         self._forget()
-        self._fit_tokenizer(X)
+        self._fit_tokenizer(X, self.unlabeled)
         documents = self._tokenise(X, (), grow=True)
         everything = documents
         if self.unlabeled is not None:
@@ -391,7 +401,8 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
     def _check_together(self) -> None:
         check_params(self)
         if self.subwords is not None:
-            if len(self.subwords) != 2 or not 1 <= self.subwords[0] <= self.subwords[1]:
+            whole = all(isinstance(n, numbers.Integral) for n in self.subwords)
+            if len(self.subwords) != 2 or not whole or not 1 <= self.subwords[0] <= self.subwords[1]:
                 raise ValueError(
                     f"subwords={self.subwords!r}: expected the shortest and the longest n-gram, such as (3, 6)."
                 )
@@ -402,8 +413,15 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
                 f"tokenizer={self.tokenizer!r:.60}: expected a function of a text, a SubwordTokenizer or a "
                 "tokenizer of Hugging Face's tokenizers."
             )
+        if self.vocabulary is not None and not len(self.vocabulary):
+            raise ValueError("vocabulary is empty; expected words.")
         if self.unlabeled is not None:
             require_documents(self.unlabeled, "unlabeled")
+            if iter(self.unlabeled) is self.unlabeled:
+                raise ValueError(
+                    "unlabeled is an iterator, which can be gone through once: another fit would find nothing. Pass a "
+                    "list or skrep.text.TextLines."
+                )
         resolve_device(self.device)
         if self.n_jobs == 0:
             raise ValueError("n_jobs=0: expected a number of threads, -1 for all processors, or None.")
@@ -422,17 +440,25 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
                     f"{name}={value!r}, but this encoder was fitted with {self._fitted_with[name]!r}. Set it back, or "
                     f"fit again before {call}."
                 )
+        self._require_fitting_weights()
+
+    def _require_fitting_weights(self) -> None:
+        """Raise ValueError where weights, tree and words do not fit together."""
+        assert self._outputs is not None
         n_words, n_rows = len(self.vectors_), len(self._outputs)  # machine code trusts them; a file may say anything
         width = self.vectors_.vectors.shape[1]
         n_inputs = n_words if self._inputs is None else len(self._inputs) - self.n_buckets
         nodes_fit = self._paths is None or (
             self._paths[1].shape == (n_words,)
+            and all(array.dtype.kind == "i" for array in self._paths)
             and (np.diff(self._paths[1], prepend=0) >= 0).all()
             and self._paths[1].max(initial=0) == len(self._paths[0])
             and ((self._paths[0] >= 0) & (self._paths[0] < 2 * n_rows)).all()
         )
         if (
             n_inputs != n_words
+            or (self._inputs is None) != (self.subwords is None)
+            or (self._paths is None) != (self.loss == "negative_sampling")
             or (self._paths is None and n_rows != n_words)
             or not nodes_fit
             or any(w.dtype != np.float32 or w.shape[1:] != (width,) for w in (self._all_inputs(), self._outputs))
@@ -454,12 +480,12 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
         fitted = getattr(self, "tokenizer_", None)
         return tokenise(self, documents, known, tokenizer=fitted, grow=grow, n_jobs=self._threads())
 
-    def _fit_tokenizer(self, X: Any) -> None:
+    def _fit_tokenizer(self, X: Any, unlabeled: Any = None) -> None:
         """Fit a tokenizer that learns."""
         self.tokenizer_: SubwordTokenizer | None = None
         if not isinstance(self.tokenizer, SubwordTokenizer):
             return
-        collections = [X] if self.unlabeled is None else [X, self.unlabeled]
+        collections = [X] if unlabeled is None else [X, unlabeled]
         if any(iter(documents) is documents for documents in collections):
             raise ValueError(
                 "a tokenizer that learns needs the documents twice, but X (or unlabeled) is an iterator, which can be "
@@ -509,12 +535,15 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
     ) -> tuple[np.ndarray, np.ndarray]:
         """The numbers, from `first` on, of words that are frequent enough, the most frequent first; and the others'."""
         order = first + np.argsort(-counts[first:], kind="stable")
-        stop_words = self._vectorizer().get_stop_words() or ()
-        is_stop = np.array([words[number] in stop_words for number in order], bool)
-        order = order[~is_stop & (counts[order] > 0)]
+        order = order[~self._are_stop_words(words)[order] & (counts[order] > 0)]
         n = int((counts[order] >= self._min_count).sum())
         n = n if most is None else min(n, most)
         return order[:n], order[n:]
+
+    def _are_stop_words(self, words: list[str]) -> np.ndarray:
+        """Which words are left out, (n_words,) bool."""
+        stop_words = self._vectorizer().get_stop_words() or ()
+        return np.fromiter((word in stop_words for word in words), bool, len(words))
 
     def _grow_vocabulary(self, documents: Tokenised) -> None:
         """Words that have become frequent enough get vectors."""
@@ -599,9 +628,9 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
         """Rows of the inputs that words are the mean of, one word behind the other, and where they end."""
         from skrep.solvers.scan import ngram_rows
 
-        least, most = self.subwords
         characters, ends = code_points([f"<{word}>" for word in words])
         lengths = np.diff(ends, prepend=0)
+        least, most = self.subwords[0], min(self.subwords[1], int(lengths.max(initial=0)))
         n_most = len(words) + sum(int(np.maximum(lengths - n + 1, 0).sum()) for n in range(least, most + 1))
         rows, row_ends = np.empty(n_most, np.int32), np.empty(len(words), np.int64)
         n = ngram_rows(characters, ends, least, most, first_bucket, self.n_buckets, has_own, rows, row_ends)
@@ -655,11 +684,9 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
                 run = RunFolder(self.checkpoint, self._run_key(stream, seed), STATE_KEYS)
                 stack.enter_context(run.locked())
                 saved = run.read()
-            self._begin(seed if saved is None else saved["seed"])
+            self._begin(seed)
             if saved is not None:
-                self._keep(self.vectors_.words, self.vectors_.counts, saved["inputs"])
-                self._outputs = saved["outputs"]
-                self.resumed_from_ = saved["epoch"], saved["block"]
+                saved = self._take_saved(saved)
             train, held_out = self._split(stream)
             n_epochs = self.max_epochs or int(np.clip(round(DEFAULT_WORDS / max(len(train), 1)), *EPOCHS))
             training = self._training(
@@ -673,6 +700,26 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
             )
             self.history_ = training.train(saved)
             self._take(training)
+
+    def _take_saved(self, saved: dict[str, Any]) -> dict[str, Any] | None:
+        """Take over the weights of a checkpoint, and return it; one that is not of this run is told and passed over."""
+        numbers_fit = all(type(saved[name]) is int and saved[name] >= 0 for name in ("epoch", "block", "n_predictions"))
+        arrays_fit = all(
+            isinstance(saved[name], np.ndarray) and saved[name].shape == own.shape and saved[name].dtype == own.dtype
+            for name, own in (("inputs", self._all_inputs()), ("outputs", np.asarray(self._outputs)))
+        )
+        if not (numbers_fit and arrays_fit and type(saved["seed"]) is int and type(saved["history"]) is list):
+            warnings.warn(
+                f"the file in checkpoint={str(self.checkpoint)!r} is not of this run. Training begins afresh.",
+                CheckpointWarning,
+                stacklevel=6,
+            )
+            return None
+        self._seed = saved["seed"]
+        self._keep(self.vectors_.words, self.vectors_.counts, saved["inputs"])
+        self._outputs = saved["outputs"]
+        self.resumed_from_ = saved["epoch"], saved["block"]
+        return saved
 
     def _run_key(self, stream: TokenStream, seed: int) -> str:
         """A name for all that decides the vectors; words stand for the documents and how they are read."""
@@ -733,8 +780,7 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
         self._keep(self.vectors_.words, self.vectors_.counts, inputs)
         if math.isnan(self.history_[-1]["train_loss"]):
             warnings.warn(
-                "no document holds two known words near each other, so that nothing could be learned: the words' "
-                "vectors are as random as in the beginning.",
+                "no document holds two known words near each other, so that nothing was learned from these documents.",
                 ConvergenceWarning,
                 stacklevel=5,
             )
@@ -746,7 +792,9 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
         vectors = self.vectors_
         self._direction = common_direction(stream, vectors.vectors, self._counts)
         places = np.arange(len(vectors), dtype=np.int32)
-        self._scales = {how: spread(self._pooled(stream, places, vectors.vectors, how)) for how in POOLINGS}
+        self._scales = {
+            how: centre_and_distance(self._pooled(stream, places, vectors.vectors, how)) for how in POOLINGS
+        }
 
     def _pooled(self, stream: TokenStream, places: np.ndarray, vectors: np.ndarray, how: str) -> Iterator[np.ndarray]:
         counts = self._counts, self._document_counts, self.n_documents_
@@ -755,7 +803,7 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
     def _features(self, documents: Tokenised) -> np.ndarray:
         vectors, places = self.vectors_.vectors, self._places(documents.words)
         if self._inputs is not None:  # words that were not seen in training have parts that were
-            unknown = np.flatnonzero(places < 0)
+            unknown = np.flatnonzero((places < 0) & ~self._are_stop_words(documents.words))
             parts, ends = self._parts([documents.words[i] for i in unknown], len(vectors), has_own=False)
             has_parts = np.diff(ends, prepend=0) > 0
             places[unknown[has_parts]] = len(vectors) + np.arange(has_parts.sum())
@@ -763,7 +811,11 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
         none = np.empty((0, vectors.shape[1]), np.float32)
         features = np.concatenate([none, *self._pooled(documents.stream, places, vectors, self.pooling)])
         if self.standardize:
-            features /= np.float32(self._scales[self.pooling])
+            centre, distance = self._scales[self.pooling]
+            is_empty = ~features.any(axis=1)
+            features -= centre
+            features *= np.float32(DISTANCE / distance)
+            features[is_empty] = 0
         return features
 
     @property

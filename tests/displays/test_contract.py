@@ -17,19 +17,23 @@ from skrep.displays import (
     AtomsDisplay,
     EmbeddingDisplay,
     FewLabelDisplay,
+    NearestWordsDisplay,
     NeighborsDisplay,
     ReconstructionDisplay,
     SamplesDisplay,
     SpectrumDisplay,
     TrainingCurveDisplay,
     ViewsDisplay,
+    WordMapDisplay,
 )
 from skrep.evaluation import FewLabelScores
+from skrep.text import WordVectors
 
 ROOT = Path(__file__).parents[2]
 RNG = np.random.default_rng(0)
 TABLE = RNG.normal(size=(12, 5))
 IMAGES = RNG.random((3, 6, 6, 3))
+WORDS = [f"word {i}" for i in range(12)]
 SCORES = FewLabelScores((1, 5), (10, 50), (np.array([0.5, 0.6]), np.array([0.7, 0.9])))
 
 MADE = {
@@ -40,6 +44,10 @@ MADE = {
     "embedding of many classes": lambda: EmbeddingDisplay(TABLE[:, :2], np.arange(12)),
     "embedding of numbers": lambda: EmbeddingDisplay(TABLE[:, :2], TABLE[:, 2]),
     "few labels": lambda: FewLabelDisplay({"raw": SCORES, "random": SCORES, "pca": SCORES}),
+    "nearest words": lambda: NearestWordsDisplay(WORDS[:3], [WORDS[4:8]] * 3, RNG.random((3, 4))),
+    "nearest of many words": lambda: NearestWordsDisplay(
+        WORDS, [["w" * 90, *WORDS]] * 12, 2 * RNG.random((12, 13)) - 1
+    ),
     "neighbours": lambda: NeighborsDisplay(IMAGES[[[0, 1], [1, 2]]], np.ones((2, 1)), np.array([[0, 0], [0, 1]])),
     "neighbours in a table": lambda: NeighborsDisplay(TABLE.reshape(3, 4, 5), np.ones((3, 3)), None, [*"abcde"]),
     "views": lambda: ViewsDisplay(IMAGES, [1 - IMAGES, IMAGES / 2]),
@@ -50,16 +58,20 @@ MADE = {
     "samples of a table": lambda: SamplesDisplay(TABLE, TABLE[:5] + 1, TABLE / 2),
     "spectrum": lambda: SpectrumDisplay([5.0, 2.0, 1.0], 10.0, "pca"),
     "spectrum of one": lambda: SpectrumDisplay([1.0]),
+    "word map": lambda: WordMapDisplay(WORDS, TABLE[:, :2], [*"aabbccddeef", None], "tsne"),
+    "word map of many words": lambda: WordMapDisplay(WORDS * 12, RNG.normal(size=(144, 2)) ** 3),
 }
 FROM = {
     "atoms": lambda **kw: AtomsDisplay.from_atoms(RNG.normal(size=(3, 16)), **kw),
     "embedding": lambda **kw: EmbeddingDisplay.from_features(TABLE, **kw),
     "few labels": lambda **kw: FewLabelDisplay.from_scores({"pca": SCORES}, **kw),
+    "nearest words": lambda **kw: NearestWordsDisplay.from_vectors(WordVectors(WORDS, TABLE), WORDS[:2], **kw),
     "neighbours": lambda **kw: NeighborsDisplay.from_features(TABLE, TABLE, **kw),
     "views": lambda **kw: ViewsDisplay.from_views(lambda x, generator: 1 - x, IMAGES, **kw),
     "reconstruction": lambda **kw: ReconstructionDisplay.from_estimator(PCA(2).fit(TABLE), TABLE, **kw),
     "samples": lambda **kw: SamplesDisplay.from_samples(TABLE, TABLE, **kw),
     "spectrum": lambda **kw: SpectrumDisplay.from_features(TABLE, **kw),
+    "word map": lambda **kw: WordMapDisplay.from_vectors(WordVectors(WORDS, TABLE), **kw),
 }
 every = pytest.mark.parametrize("make", MADE.values(), ids=MADE)
 
@@ -154,7 +166,7 @@ def test_displays_know_no_method():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "skrep":
                 rooms.add(node.module.split(".")[1])
-    assert rooms <= {"displays", "evaluation", "views"}
+    assert rooms <= {"displays", "evaluation", "text", "views"}
 
 
 @pytest.mark.parametrize("name", displays.__all__)
