@@ -6,7 +6,6 @@ rest is tested on.
 """
 
 import argparse
-import lzma
 import time
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedShuffleSplit
 
-from benchmarks.word2vec import corpus, reviews
+from benchmarks.word2vec import corpus, lines, reviews
 from skrep import Word2VecTransformer
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -43,8 +42,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 def table(folder: Path, name: str) -> list[dict[str, str]]:
-    with lzma.open(folder / "text" / name, "rt", encoding="utf8", newline="\n") as file:
-        header, *rows = (line.split("\t") for line in file.read().rstrip("\n").split("\n"))
+    header, *rows = (line.split("\t") for line in lines(folder, name))
     return [dict(zip(header, row, strict=True)) for row in rows]
 
 

@@ -176,9 +176,12 @@ def imdb(folder: Path, n_draws: int) -> None:
         encoder.fit(train)
         print(f"{name}: fitted in {time.perf_counter() - start:.0f} s", flush=True)
     features = {name: (encoder.transform(train), encoder.transform(test)) for name, encoder in encoders.items()}
+    plain = encoders["word2vec"].set_params(standardize=False)
+    as_they_are = plain.transform(train), plain.transform(test)
     for name in list(encoders)[1:]:
         sides = zip(features["TF-IDF"], features[name], strict=True)
         features[f"TF-IDF and {name}"] = tuple(hstack([left, csr_array(right)]).tocsr() for left, right in sides)
+    features["word2vec, plain means"] = as_they_are
     sizes = {len(y): 1, 1000: n_draws, 100: 3 * n_draws}
     for name, (x, u) in features.items():
         cells = []

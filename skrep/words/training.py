@@ -89,11 +89,11 @@ class Training:
         self._epoch, self._block = (0, 0) if saved is None else (saved["epoch"], saved["block"])
         self._loss, self._n_predictions = (0.0, 0) if saved is None else (saved["loss"], saved["n_predictions"])
         self._last_write = time.monotonic()
-        self._consistent = True
-        starts = _block_starts(self.stream)
-        progress = Progress(self.label, self.n_epochs, len(self.stream), self.verbose, "words")
+        self._consistent, self._is_resumed = True, saved is not None
         if self._epoch == self.n_epochs:
             return self._history
+        starts = _block_starts(self.stream)
+        progress = Progress(self.label, self.n_epochs, len(self.stream), self.verbose, "words")
         with DeferredInterrupt() as interrupt:
             try:
                 while self._epoch < self.n_epochs:
@@ -111,7 +111,9 @@ class Training:
         order = np.random.default_rng(derive_seed(self.seed, _ORDER, self._epoch)).permutation(len(starts) - 1)
         sizes = np.diff(starts)[order]
         before = self._epoch * len(self.stream) + np.concatenate([[0], np.cumsum(sizes)])
-        progress.skip(int(before[self._block]))
+        if self._is_resumed:
+            progress.skip(int(before[self._block]))
+            self._is_resumed = False
         done = before / (self.n_epochs * max(len(self.stream), 1))
 
         def work(place: int) -> tuple[float, int]:
