@@ -99,12 +99,12 @@ class SubwordTokenizer(BaseEstimator):
     min_frequency: int = param(Integer(low=1), default=2)
     file: Any = param(str, os.PathLike, None, default=None)
 
-    def fit(self, texts: Iterable[str], y: Any = None) -> Self:
+    def fit(self, X: Iterable[str], y: Any = None) -> Self:
         """Learn the pieces.
 
         Parameters
         ----------
-        texts : iterable of str
+        X : iterable of str
             Texts; gone through once.
         y : None
             Not used.
@@ -126,8 +126,8 @@ class SubwordTokenizer(BaseEstimator):
             except Exception as error:  # the library raises just that
                 raise ValueError(f"file={str(self.file)!r} cannot be read as a tokenizer ({error}).") from None
         else:
-            require_documents(texts, "texts")
-            readable = map(_checked, itertools.count(), texts)
+            require_documents(X)
+            readable = map(_checked, itertools.count(), X)
             if self.model == "wordpiece":
                 self.json_ = self._wordpiece(library, readable)
                 return self
