@@ -65,7 +65,8 @@ def as_documents(cls: type) -> type:
     """The class as a method of tables: a row is a document that names its columns and says where their values are."""
 
     def _documents(self: Any, X: Any, *, reset: bool) -> Any:
-        X = validate_data(self, X, dtype="numeric", reset=reset, ensure_min_samples=2 if reset else 1)
+        with np.errstate(invalid="ignore", over="ignore"):  # scikit-learn adds up infinities to find them
+            X = validate_data(self, X, dtype="numeric", reset=reset, ensure_min_samples=2 if reset else 1)
         return [["row", *(f"{j}:{np.arcsinh(float(value)):.1f}" for j, value in enumerate(row))] for row in X]
 
     def __sklearn_tags__(self: Any) -> Any:

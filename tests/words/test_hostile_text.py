@@ -17,7 +17,17 @@ from skrep import Word2VecTransformer
 from skrep.exceptions import ModelFileError
 from skrep.persistence import read_state, write_state
 from skrep.text import POOLINGS, WordVectors
-from tests.words.test_word2vec import KINDS, TEXTS, every_kind, quick, same_vectors
+from tests.words.test_word2vec import KINDS, TEXTS, quick, same_vectors
+
+# Each part of the machine code at least once; the others are run by -m exhaustive.
+SOME = ("skip-gram, negative_sampling", "skip-gram, hierarchical_softmax, subwords", "cbow, hierarchical_softmax")
+some_kinds = pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(options, id=name, marks=() if name in SOME else pytest.mark.exhaustive)
+        for name, options in KINDS.items()
+    ],
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,7 +59,7 @@ DEFINED = {
 }
 
 
-@every_kind
+@some_kinds
 @pytest.mark.parametrize("case", DEFINED)
 def test_odd_texts_have_features(case, options):
     texts = DEFINED[case]
@@ -76,7 +86,7 @@ def test_odd_texts_have_features(case, options):
     assert np.isfinite(learned.transform(TEXTS)).all()
 
 
-@every_kind
+@some_kinds
 def test_odd_words_survive_a_file(options, tmp_path):
     encoder = quick(**options).fit(DEFINED["lists of odd words"])
     skrep.save(encoder, tmp_path / "file")
@@ -86,7 +96,7 @@ def test_odd_words_survive_a_file(options, tmp_path):
     assert same_vectors(again, encoder)
 
 
-@every_kind
+@some_kinds
 def test_documents_without_a_known_word_are_zeros(options):
     empty = ["", " ", "\n\t", "...", "\u3000\u00a0", "\0"]
     for pooling in POOLINGS:
@@ -114,7 +124,7 @@ def test_parts_longer_than_any_word_cost_nothing():
     assert same_vectors(long, short)
 
 
-@every_kind
+@some_kinds
 def test_one_word_many_times(options):
     with pytest.warns(ConvergenceWarning, match="nothing was learned"):
         encoder = quick(**options, max_epochs=1).fit(["word"] * 10**5)
@@ -203,7 +213,7 @@ def test_what_is_no_text_is_refused(case):
 @pytest.mark.parametrize(
     "texts", [[], [""], ["", " ", "\n"], ["...", "!?"], [[]], [[], []], [b""], iter([]), np.array([], str)], ids=repr
 )
-@every_kind
+@some_kinds
 def test_no_word_at_all_is_told(texts, options):
     for call in ("fit", "fit_transform", "partial_fit"):
         with pytest.raises(ValueError, match="Pass documents with words"):
