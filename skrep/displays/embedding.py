@@ -8,11 +8,17 @@ from sklearn.manifold import TSNE
 from sklearn.utils import check_array, check_consistent_length, column_or_1d, resample
 from sklearn.utils.multiclass import type_of_target
 
-from skrep.displays.figures import COLOURS, axes_or_new, require_matplotlib, require_transformer
+from skrep.displays.figures import (
+    AXIS_LABELS,
+    COLOURS,
+    add_legend,
+    axes_or_new,
+    name_axes,
+    require_matplotlib,
+    require_transformer,
+)
 
 __all__ = ["EmbeddingDisplay"]
-
-AXIS_LABELS = {"pca": "principal component", "tsne": "t-SNE dimension"}
 
 
 class EmbeddingDisplay:
@@ -85,9 +91,7 @@ class EmbeddingDisplay:
             self.figure_.colorbar(self.scatter_, ax=self.ax_, label="y")
         else:
             self._plot_classes(kw)
-        if self.method is not None:
-            label = AXIS_LABELS[self.method]
-            self.ax_.set(xlabel=f"{label} 1", ylabel=f"{label} 2")
+        name_axes(self.ax_, self.method)
         self.ax_.set(xticks=[], yticks=[])
         self.ax_.set_aspect("equal", adjustable="datalim")
         return self
@@ -103,20 +107,9 @@ class EmbeddingDisplay:
         colour_kw = {"c": codes, "cmap": ListedColormap(colours), "vmin": -0.5, "vmax": len(classes) - 0.5}
         self.scatter_ = self._scatter(colour_kw | kw)
         if len(classes) <= len(COLOURS):
-            self._add_legend(classes, colours)
+            self.legend_ = add_legend(self.ax_, classes, colours)
         else:
             self._name_in_place(classes, codes, colours)
-
-    def _add_legend(self, classes: np.ndarray, colours: Any) -> None:
-        from matplotlib.lines import Line2D
-
-        handles = [
-            Line2D([], [], color=colour, marker="o", linestyle="", label=f"{name}")
-            for name, colour in zip(classes, colours, strict=True)
-        ]
-        self.legend_ = self.ax_.legend(
-            handles=handles, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, handletextpad=0.2
-        )
 
     def _name_in_place(self, classes: np.ndarray, codes: np.ndarray, colours: Any) -> None:
         """Write each class's name on its point nearest its middle where it covers no other name, or else beside."""

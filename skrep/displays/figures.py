@@ -1,10 +1,19 @@
 """What displays need: matplotlib, a figure, colours, an estimator that transforms."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from sklearn.utils.validation import check_is_fitted
 
-__all__ = ["COLOURS", "axes_or_new", "require_matplotlib", "require_transformer"]
+__all__ = [
+    "AXIS_LABELS",
+    "COLOURS",
+    "add_legend",
+    "axes_or_new",
+    "name_axes",
+    "require_matplotlib",
+    "require_transformer",
+]
 
 # Petroff (2021, https://arxiv.org/abs/2107.02270): ten colours that people with any colour vision tell apart. The two
 # greys come last.
@@ -20,6 +29,10 @@ COLOURS = (
     "#717581",
     "#94a4a2",
 )
+
+
+# What the axes are called, by where an embedding comes from.
+AXIS_LABELS = {"pca": "principal component", "tsne": "t-SNE dimension"}
 
 
 def require_matplotlib(name: str) -> Any:
@@ -46,3 +59,20 @@ def require_transformer(estimator: Any, name: str) -> None:
     if not hasattr(estimator, "transform"):
         raise TypeError(f"{type(estimator).__name__} has no transform; {name} needs a fitted transformer.")
     check_is_fitted(estimator)
+
+
+def name_axes(ax: Any, method: str | None) -> None:
+    """Say what the two axes are of an embedding by `method`; nothing for None."""
+    if method is not None:
+        ax.set(xlabel=f"{AXIS_LABELS[method]} 1", ylabel=f"{AXIS_LABELS[method]} 2")
+
+
+def add_legend(ax: Any, names: Iterable[Any], colours: Iterable[Any]) -> Any:
+    """A legend beside the axes, with a dot of its colour for each name."""
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], color=colour, marker="o", linestyle="", label=f"{name}")
+        for name, colour in zip(names, colours, strict=True)
+    ]
+    return ax.legend(handles=handles, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, handletextpad=0.2)

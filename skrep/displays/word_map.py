@@ -9,13 +9,12 @@ from sklearn.decomposition import PCA
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 from sklearn.manifold import TSNE
 
-from skrep.displays.figures import COLOURS, axes_or_new, require_matplotlib
+from skrep.displays.figures import AXIS_LABELS, COLOURS, add_legend, axes_or_new, name_axes, require_matplotlib
 from skrep.displays.vocabulary import as_label, require_vectors, require_words, vectors_of
 from skrep.text import WordVectors
 
 __all__ = ["WordMapDisplay"]
 
-AXIS_LABELS = {"pca": "principal component", "tsne": "t-SNE dimension"}
 FONT_SIZE = 8
 NO_GROUP = "0.65"  # colour
 PERPLEXITY = 15  # half of t-SNE's usual: of a hundred words, few belong together
@@ -109,9 +108,7 @@ class WordMapDisplay:
         self.scatter_ = self.ax_.scatter(embedding[:, 0], embedding[:, 1], **kw)
         self.ax_.margins(0.08)  # room for names at the edge
         self.ax_.set(xticks=[], yticks=[])
-        if self.method is not None:
-            label = AXIS_LABELS[self.method]
-            self.ax_.set(xlabel=f"{label} 1", ylabel=f"{label} 2")
+        name_axes(self.ax_, self.method)
         self.ax_.set_aspect("equal", adjustable="datalim")
         self.figure_.figure.draw_without_rendering()  # the layout, which decides how much room there is
         self._write_names(embedding)
@@ -120,20 +117,13 @@ class WordMapDisplay:
     def _colours(self) -> list[Any]:
         """The colour of each word; adds the legend."""
         from matplotlib import colormaps
-        from matplotlib.lines import Line2D
 
         names = list(dict.fromkeys(group for group in self.groups if group is not None))
         many = len(names) > len(COLOURS)
         palette = colormaps["turbo"](np.linspace(0.03, 0.97, len(names))) if many else COLOURS[: len(names)]
         colour_of = dict(zip(names, palette, strict=True))
-        handles = [
-            Line2D([], [], color=colour, marker="o", linestyle="", label=f"{name}")
-            for name, colour in colour_of.items()
-        ]
-        if handles:
-            self.legend_ = self.ax_.legend(
-                handles=handles, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, handletextpad=0.2
-            )
+        if names:
+            self.legend_ = add_legend(self.ax_, names, palette)
         return [colour_of.get(group, NO_GROUP) for group in self.groups]
 
     def _write_names(self, embedding: np.ndarray) -> None:

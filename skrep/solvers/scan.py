@@ -34,7 +34,7 @@ def hash_words(characters, ends, hashes):  # type: ignore[no-untyped-def]
 
 @compiled
 def find_runs(characters, ends, is_word, shortest, starts, lengths, hashes, word_ends):  # type: ignore[no-untyped-def]
-    r"""The longest runs of word characters, as the pattern ``\\b\\w{shortest,}\\b`` finds them.
+    r"""The longest runs of word characters, as the pattern ``\b\w{shortest,}\b`` finds them.
 
     Parameters
     ----------

@@ -3,12 +3,12 @@
 The maths is the same, but the windows of a batch all see the weights of before it.
 """
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from skrep.solvers.word2vec_steps import Task
 
 __all__ = ["BATCH", "TorchWeights"]
 
@@ -29,7 +29,7 @@ class TorchWeights:
         Where they are.
     """
 
-    def __init__(self, task: Any, inputs: np.ndarray, outputs: np.ndarray, device: torch.device):
+    def __init__(self, task: Task, inputs: np.ndarray, outputs: np.ndarray, device: torch.device):
         self._task, self._device = task, device
 
         def put(array: np.ndarray) -> Tensor:

@@ -128,11 +128,7 @@ class TokenStream:
         """How often words 0, ..., `n_words` - 1 occur, and in how many documents, (n_words,) each."""
         from skrep.solvers.scan import count_words
 
-        occurrences, documents, last = (
-            np.zeros(n_words, np.int64),
-            np.zeros(n_words, np.int64),
-            np.zeros(n_words, np.int64),
-        )
+        occurrences, documents, last = np.zeros((3, n_words), np.int64)
         n_before = 0
         for tokens, ends in self.chunks():
             count_words(tokens, ends, n_before, occurrences, documents, last)

@@ -24,8 +24,9 @@ MOST_WORDS, LEAST_WORDS, BLOCKS = 2**15, 2**10, 64
 # Seconds between two checkpoints.
 CHECKPOINT_SECONDS = 60.0
 
-# What a state must hold to go on from.
-STATE_KEYS = ("inputs", "outputs", "epoch", "block", "loss", "n_predictions", "history", "seed")
+# Where training begins, and what a state must hold to go on from.
+BEGIN: dict[str, Any] = {"epoch": 0, "block": 0, "loss": 0.0, "n_predictions": 0, "history": ()}
+STATE_KEYS = ("inputs", "outputs", "seed", *BEGIN)
 
 # Places in a run, for seeds.
 _ORDER, _BLOCK, _HELD_OUT = 0, 1, 2
@@ -81,13 +82,12 @@ class Training:
 
     def train(self, saved: dict[str, Any] | None) -> list[dict[str, Any]]:
         """Train to the end, from a saved state or from the start; the loss of each epoch."""
-        self._history: list[dict[str, Any]] = [] if saved is None else list(saved["history"])
-        self._epoch: int
-        self._block: int
-        self._loss: float
-        self._n_predictions: int
-        self._epoch, self._block = (0, 0) if saved is None else (saved["epoch"], saved["block"])
-        self._loss, self._n_predictions = (0.0, 0) if saved is None else (saved["loss"], saved["n_predictions"])
+        begin = BEGIN if saved is None else saved
+        self._history: list[dict[str, Any]] = list(begin["history"])
+        self._epoch: int = begin["epoch"]
+        self._block: int = begin["block"]
+        self._loss: float = begin["loss"]
+        self._n_predictions: int = begin["n_predictions"]
         self._last_write = time.monotonic()
         self._consistent, self._is_resumed = True, saved is not None
         if self._epoch == self.n_epochs:

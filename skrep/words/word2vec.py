@@ -511,7 +511,7 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
             place = {word: number for number, word in enumerate(documents.words)}
             numbers = np.array([place.get(word, len(counts)) for word in given], np.int64)
             words, rare = list(given), np.empty(0, np.int64)
-            counts, in_documents = (np.append(array, 0)[numbers] for array in (counts, in_documents))
+            counts, in_documents = np.append(counts, 0), np.append(in_documents, 0)  # of words that do not occur
         else:
             numbers, rare = self._frequent(documents.words, counts, self.max_features)
             if not len(numbers):
@@ -521,14 +521,11 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
                 )
             words = [documents.words[number] for number in numbers]
         self._rare_words = [documents.words[number] for number in rare]
-        self._rare_counts = np.zeros((2, 0), np.int64)
-        if given is None:
-            self._rare_counts = np.stack([counts[rare], in_documents[rare]])
-            counts, in_documents = counts[numbers], in_documents[numbers]
-        self._document_counts = in_documents
+        self._rare_counts = np.stack([counts[rare], in_documents[rare]])
+        self._document_counts = in_documents[numbers]
         width = self.n_components if self.vectors is None else self.vectors.vectors.shape[1]
         vectors = np.zeros((len(words), width), np.float32) if self.vectors is None else self.vectors.vectors
-        self.vectors_ = WordVectors(words, vectors, counts)
+        self.vectors_ = WordVectors(words, vectors, counts[numbers])
 
     def _frequent(
         self, words: list[str], counts: np.ndarray, most: int | None, first: int = 0
@@ -571,7 +568,9 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
 
             self._paths = join_trees(*self._paths, *huffman_paths(counts[new]))
         words = [*known.words, *(documents.words[number] for number in new)]
-        self._keep(words, np.append(counts[:n_old], counts[new]), inputs)
+        vectors = np.zeros((len(words), inputs.shape[1]), np.float32)
+        self.vectors_ = WordVectors(words, vectors, np.append(counts[:n_old], counts[new]))
+        self._set_inputs(inputs)
 
     @property
     def _counts(self) -> np.ndarray:
@@ -601,25 +600,23 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
         self._seed = seed
         self._fitted_with = self._settings()
         self._no_history()
-        words, counts = self.vectors_.words, self._counts
-        inputs = self._first_inputs(len(words) + (self.n_buckets if self.subwords else 0), derive_seed(seed, _INITIAL))
+        n_words = len(self.vectors_)
+        inputs = self._first_inputs(n_words + (self.n_buckets if self.subwords else 0), derive_seed(seed, _INITIAL))
         self._paths = None
         if self.loss == "hierarchical_softmax":
             from skrep.solvers.huffman import huffman_paths
 
-            self._paths = huffman_paths(counts)
-        n_outputs = len(words) if self._paths is None else max(1, len(words) - 1)
+            self._paths = huffman_paths(self._counts)
+        n_outputs = n_words if self._paths is None else max(1, n_words - 1)
         self._outputs = np.zeros((n_outputs, self.n_components), np.float32)
-        self._keep(words, counts, inputs)
+        self._set_inputs(inputs)
 
-    def _keep(self, words: list[str], counts: Any, inputs: np.ndarray) -> None:
-        """Set the words' vectors."""
+    def _set_inputs(self, inputs: np.ndarray) -> None:
+        """Hold the weights of the inputs: words' vectors, or with n-grams what these will be the means of."""
         if self.subwords is None:
-            self.vectors_ = WordVectors(words, inputs, counts)
+            self.vectors_ = WordVectors(self.vectors_.words, inputs, self._counts)
         else:
             self._inputs = inputs
-            parts, ends = self._parts(words, len(words), has_own=True)
-            self.vectors_ = WordVectors(words, means(parts, ends, inputs), counts)
 
     def _all_inputs(self) -> np.ndarray:
         return self.vectors_.vectors if self._inputs is None else self._inputs
@@ -716,7 +713,7 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
             )
             return None
         self._seed = saved["seed"]
-        self._keep(self.vectors_.words, self.vectors_.counts, saved["inputs"])
+        self._set_inputs(saved["inputs"])
         self._outputs = saved["outputs"]
         self.resumed_from_ = saved["epoch"], saved["block"]
         return saved
@@ -777,7 +774,11 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
         inputs, self._outputs = training.weights.weights()
         if not (np.isfinite(inputs).all() and np.isfinite(self._outputs).all()):
             raise DivergedError(f"the vectors are not finite after training at lr={training.lr:g}. Use a smaller lr.")
-        self._keep(self.vectors_.words, self.vectors_.counts, inputs)
+        self._set_inputs(inputs)
+        if self.subwords is not None:
+            words = self.vectors_.words
+            vectors = means(*self._parts(words, len(words), has_own=True), inputs)
+            self.vectors_ = WordVectors(words, vectors, self._counts)
         if math.isnan(self.history_[-1]["train_loss"]):
             warnings.warn(
                 "no document holds two known words near each other, so that nothing was learned from these documents.",
