@@ -2,15 +2,17 @@
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 __all__ = ["ahead"]
 
 
-def ahead(call: Callable[[Any], Any], items: Iterable[Any], n_threads: int) -> Iterator[Any]:
+def ahead(call: Callable[[Any], Any], items: Iterable[Any], n_threads: int) -> Generator[Any, None, None]:
     """``map(call, items)`` on threads that are a few items ahead of the reader; with one it is the reader's own.
+
+    The reader closes it (``contextlib.closing``) where it may stop early, and so waits for the threads.
 
     Parameters
     ----------

@@ -8,6 +8,7 @@ import functools
 import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -158,8 +159,9 @@ def _scan(texts: TextInput, blocks: Iterator[list[str]], known: Sequence[str], g
     find = functools.partial(_find_runs, texts._vectorizer().build_preprocessor(), _COMPILED[texts.token_pattern])
     table = _WordTable(known)
     stream = TokenStream()
-    for characters, starts, lengths, hashes, ends in ahead(find, blocks, n_jobs):
-        stream.append(table.number(characters, starts, lengths, hashes, grow), ends)
+    with closing(ahead(find, blocks, n_jobs)) as found:
+        for characters, starts, lengths, hashes, ends in found:
+            stream.append(table.number(characters, starts, lengths, hashes, grow), ends)
     return Tokenised(stream.finish(), table.words())
 
 

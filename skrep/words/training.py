@@ -2,6 +2,7 @@
 
 import math
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -124,16 +125,18 @@ class Training:
             seed = derive_seed(self.seed, _BLOCK, self._epoch, block)
             return self.weights.run(*_words(self.stream, starts[block], starts[block + 1]), lr, seed)
 
-        for loss, n_predictions in ahead(work, range(self._block, len(order)), self.n_jobs):
-            self._loss += loss
-            self._n_predictions += n_predictions
-            progress.advance(int(sizes[self._block]))
-            self._block += 1
-            self._consistent = True
-            if interrupt.pending:
-                raise KeyboardInterrupt
-            if self.run is not None and time.monotonic() - self._last_write > CHECKPOINT_SECONDS:
-                self._write()
+        # closed here, not when memory is tidied up: no thread may be at work when the weights are written
+        with closing(ahead(work, range(self._block, len(order)), self.n_jobs)) as results:
+            for loss, n_predictions in results:
+                self._loss += loss
+                self._n_predictions += n_predictions
+                progress.advance(int(sizes[self._block]))
+                self._block += 1
+                self._consistent = True
+                if interrupt.pending:
+                    raise KeyboardInterrupt
+                if self.run is not None and time.monotonic() - self._last_write > CHECKPOINT_SECONDS:
+                    self._write()
         self._end_epoch(progress)
 
     def _end_epoch(self, progress: Progress) -> None:
