@@ -7,10 +7,12 @@ from skrep.contrastive import MoCoTransformer, SimCLRTransformer
 from skrep.decomposition import FastICAEncoder, PCAEncoder
 from skrep.energy import DeepBoltzmannEncoder, RBMEncoder
 from skrep.export import export_onnx
+from skrep.language import MaskedLMTransformer
 from skrep.patches import PatchEncoder
 from skrep.persistence import load, save
 from skrep.sparse import SparseCoder
 from skrep.stacks import DeepBeliefEncoder
+from skrep.supervised import FineTuneClassifier
 from skrep.words import Word2VecTransformer
 
 __all__ = [
@@ -30,7 +32,10 @@ __all__ = [
     "MoCoTransformer",
     "SimCLRTransformer",
     # text
+    "MaskedLMTransformer",
     "Word2VecTransformer",
+    # with labels
+    "FineTuneClassifier",
     # the untrained baseline, and the class that new methods derive from
     "RandomEncoder",
     "TorchTransformer",

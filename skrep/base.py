@@ -8,12 +8,13 @@ feature names) is here and in :mod:`skrep.engine`.
 import copy
 import math
 import os
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from types import SimpleNamespace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import skorch.callbacks
@@ -62,6 +63,9 @@ SHARE_FOR_ROWS = 0.25
 # perceptron, less than one for convolutions.
 DEFAULT_WORK = 4e12
 
+# Epochs where only the clock ends training.
+UNLIMITED = 10**9
+
 
 @contextmanager
 def all_or_nothing(estimator: Any) -> Iterator[None]:
@@ -109,6 +113,9 @@ class Encoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
     def _chunk_rows(self) -> int:
         """Rows that pass through the network at a time in transform, always: see skrep.engine.encode."""
         return 64 if hasattr(self, "image_shape_") else 256  # padding is costly where a row is
+
+    # Peak learning rate where the network is trained further for a task.
+    _fine_tuning_lr = 5e-4
 
     def _build(self, data: Source, seed: int) -> nn.Module:
         self._row_shape = tuple(data.shape)
@@ -202,7 +209,11 @@ class Encoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         check_is_fitted(self)
         data = self._read(X, reset=False)
         device = next(self._encoder().buffers(), next(self._encoder().parameters(), torch.empty(0))).device
-        return encode(self._encoder(), data, device, self._chunk_rows)
+        return self._encode(self._encoder(), data, device)
+
+    def _encode(self, encoder: nn.Module, data: Source, device: torch.device) -> np.ndarray:
+        """What a network that is built like this one's encoder makes of rows."""
+        return encode(encoder, data, device, self._chunk_rows)
 
     def _read_features(self, X: Any, name: str = "features") -> np.ndarray:
         """Features that ``transform`` gave, for methods that lead back; `name` is what the method calls them."""
@@ -227,7 +238,7 @@ class Encoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         with torch.inference_mode():
             first = data.subset(torch.arange(1))
             device = torch.device(self.net_.device)
-            features = encode(self._encoder(), first, device, self._chunk_rows)
+            features = self._encode(self._encoder(), first, device)
         if features.ndim != 2:
             raise ValueError(
                 f"the encoder returned features of shape {features.shape[1:]} for a row; expected (n_features_out,). "
@@ -250,6 +261,10 @@ class TorchTransformer(Encoder):
     max_epochs : int or None, default=None
         Passes over the data. None sizes it by the work that a pass is: 200 for small data, and for large data as many
         as take a few minutes on two cores, 10 at least.
+    budget_minutes : float or None, default=None
+        Minutes that training may take; `lr_schedule` follows the clock then, so that its end falls together with that
+        of the time. With `max_epochs` too, whichever comes first ends training. (The clock is not the same twice: the
+        same `random_state` then gives other bits.)
     batch_size : int or None, default=None
         Rows in a step. None takes a power of two that grows with the data, from 32 to 256.
     lr : float or None, default=None
@@ -286,6 +301,7 @@ class TorchTransformer(Encoder):
     """
 
     max_epochs: int | None = param(Integer(low=1), None, default=None)
+    budget_minutes: float | None = param(Real(low=0, open_low=True), None, default=None)
     batch_size: int | None = param(Integer(low=1), None, default=None)
     lr: float | None = param(Real(low=0, open_low=True), None, default=None)
     weight_decay: float = param(Real(low=0), default=1e-4)
@@ -307,7 +323,7 @@ class TorchTransformer(Encoder):
     _shares_batches = False
 
     # Parameters that do not change what is trained, and so are not in a run's key.
-    _not_trained = (
+    _not_trained: ClassVar[tuple[str, ...]] = (
         "device",
         "callbacks",
         "checkpoint",
@@ -339,6 +355,9 @@ class TorchTransformer(Encoder):
     def backward(self, loss: Tensor) -> None:
         """Seam: gradients. Here: those of the loss."""
         loss.backward()
+
+    def before_training(self, data: Source, module: nn.Module) -> None:
+        """Seam: what a new network gets before its first step. Here: nothing."""
 
     def after_step(self, module: nn.Module, outputs: Any) -> None:
         """Seam: what is updated after each step without a gradient. Here: nothing."""
@@ -419,6 +438,8 @@ class TorchTransformer(Encoder):
                 self._build_net(data, self._seed)
             net = self.net_
             self._check_rows(data)
+            if first:
+                self.before_training(data, net.module_)
             with _weights_kept(net, needed=not first):
                 net.seed = derive_seed(self._seed, len(net.history))
                 net.set_lr(self._peak_lr())
@@ -486,6 +507,10 @@ class TorchTransformer(Encoder):
                 self._go_on_from(before)
             self._seed = seed
             net = self.net_
+            if before is None and saved is None:
+                begin = time.monotonic()
+                self.before_training(train, net.module_)
+                net.spent_ += time.monotonic() - begin
             device = torch.device(net.device)
             if device.type == "cuda":  # a copy of each batch from the CPU would take longer than its views
                 train = train.kept_on(device, int(SHARE_FOR_ROWS * torch.cuda.mem_get_info(device)[0]))
@@ -567,8 +592,8 @@ class TorchTransformer(Encoder):
         """Batch size and epochs for these data, where the user gives none."""
         n = len(data)
         batch_size = self.batch_size or min(self._largest_batch, max(32, 2 ** int(math.log2(n / 8)) if n > 8 else 32))
-        if self.max_epochs is not None:
-            return batch_size, self.max_epochs
+        if self.max_epochs is not None or self.budget_minutes is not None:
+            return batch_size, UNLIMITED if self.max_epochs is None else self.max_epochs
         cpu, generator = torch.device("cpu"), torch.Generator().manual_seed(0)
         module.eval()  # nothing moves on
         with global_generators(cpu):
@@ -606,6 +631,7 @@ class TorchTransformer(Encoder):
             "verbose": int(self.verbose),
             "device": str(device),
             "label": type(self).__name__,
+            "budget_seconds": None if self.budget_minutes is None else 60 * self.budget_minutes,
         } | self._other_net_params()
 
     def _other_net_params(self) -> dict[str, Any]:
@@ -678,7 +704,7 @@ _ENGINE_DECIDES = (
     "iterator_valid",
     "dataset",
     "predict_nonlinearity",
-    *("seed", "train_dtype", "label"),
+    *("seed", "train_dtype", "label", "budget_seconds", "lr_scales"),
 )
 
 

@@ -18,6 +18,9 @@ from skrep.patches import ImagePatches
 
 ABSTRACT = {"TorchTransformer"}
 
+# These need labels, and an encoder: see tests/supervised.
+CLASSIFIERS = {"FineTuneClassifier"}
+
 
 def public_estimators() -> dict[str, type]:
     """Classes with fit and transform that skrep exports, by name."""
@@ -25,7 +28,7 @@ def public_estimators() -> dict[str, type]:
     return {
         name: cls
         for name, cls in exported.items()
-        if inspect.isclass(cls) and hasattr(cls, "fit") and name not in ABSTRACT
+        if inspect.isclass(cls) and hasattr(cls, "fit") and name not in ABSTRACT | CLASSIFIERS
     }
 
 
@@ -93,7 +96,10 @@ def quick(cls: type, **options: Any) -> Any:
 
 
 IMAGE_ONLY = {"PatchEncoder": skrep.PatchEncoder}
-TEXT_ONLY = {"Word2VecTransformer": skrep.Word2VecTransformer}
+TEXT_ONLY = {
+    "MaskedLMTransformer": skrep.MaskedLMTransformer,
+    "Word2VecTransformer": skrep.Word2VecTransformer,
+}
 NO_TABLES = IMAGE_ONLY | TEXT_ONLY
 ESTIMATORS = {name: cls for name, cls in public_estimators().items() if name not in NO_TABLES}
 NETWORKS = {name: cls for name, cls in ESTIMATORS.items() if issubclass(cls, Encoder)}

@@ -16,7 +16,7 @@ FLOORS = [
     {"engine", "text"},
     {"base"},
     {"export"},
-    {"decomposition", "sparse", "autoencoder", "energy", "contrastive", "words"},
+    {"decomposition", "sparse", "autoencoder", "energy", "contrastive", "words", "language", "supervised"},
     {"patches", "stacks"},
     {"evaluation"},
     {"displays"},
@@ -24,7 +24,7 @@ FLOORS = [
     {"__init__"},
     {"__main__"},
 ]
-FAMILIES = {"decomposition", "sparse", "autoencoder", "energy", "contrastive", "words"}
+FAMILIES = {"decomposition", "sparse", "autoencoder", "energy", "contrastive", "words", "language", "supervised"}
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
 
 

@@ -18,10 +18,12 @@ from skrep.backbones.mlp import ACTIVATIONS, MLP, MLPModule, WideAndDeep, WideAn
 from skrep.backbones.projection import ProjectionHead
 from skrep.backbones.resnet import ResNet, ResNetModule
 from skrep.backbones.spread import Spread
+from skrep.backbones.transformer import ROTARY_BASE, Grid, Transformer, TransformerModule
 
 __all__ = [
     "ACTIVATIONS",
     "MLP",
+    "ROTARY_BASE",
     "BatchNormMode",
     "BoltzmannMachine",
     "BoltzmannTraining",
@@ -29,6 +31,7 @@ __all__ = [
     "ConvNet",
     "ConvNetModule",
     "Estimate",
+    "Grid",
     "InputEncoder",
     "Linear",
     "MLPModule",
@@ -42,6 +45,8 @@ __all__ = [
     "Spread",
     "Standardize",
     "TiedLinear",
+    "Transformer",
+    "TransformerModule",
     "WideAndDeep",
     "WideAndDeepModule",
     "by_channel",

@@ -54,6 +54,10 @@ class InputEncoder(nn.Module):
         rows: Tensor = self.scale.inverse(views)  # type: ignore[operator]
         return rows
 
+    def blocks(self) -> list[list[nn.Module]]:
+        """The parts of the backbone from the input to the output."""
+        return [[part] for part in self.backbone.children()] or [[self.backbone]]
+
     def _read(self, x: Tensor) -> Tensor:
         if self.layer is None:
             output: Tensor = self.backbone(x)

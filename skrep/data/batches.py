@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ __all__ = ["Batch", "ordered_batches", "shuffled_batches"]
 class Batch:
     """Some rows on the device: `x` (batch, ...), `y` (batch, ...) or None, and their positions `index` (batch,)."""
 
-    x: Tensor
+    x: Any  # a tensor; of texts, what their source gives
     y: Tensor | None
     index: Tensor
 

@@ -27,7 +27,7 @@ from skrep.persistence import read_state, remove_abandoned, write_state
 __all__ = ["RunFolder", "fingerprint"]
 
 # Raised whenever the same parameters and data would train something else than before.
-GENERATION = 3
+GENERATION = 4
 
 # Classes whose code belongs to a release, and is not read.
 _LIBRARIES = ("skrep.", "torch.", "sklearn.", "skorch.", "builtins", "abc", "typing", "numpy.", "functools")
@@ -139,7 +139,18 @@ def _feed_class(digest: Any, cls: type, above: list[int]) -> None:
 
 
 # What a state must hold to go on from; see Net.training_state.
-STATE_KEYS = {"module", "optimizer", "peak_lrs", "cursor", "loss_sum", "best_weights", "history", "callbacks", "seed"}
+STATE_KEYS = {
+    "module",
+    "optimizer",
+    "peak_lrs",
+    "cursor",
+    "loss_sum",
+    "spent",
+    "best_weights",
+    "history",
+    "callbacks",
+    "seed",
+}
 
 
 class RunFolder:

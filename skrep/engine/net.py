@@ -84,6 +84,10 @@ class Net(NeuralNet):
         Epochs without a better validation loss before training stops.
     label : str
         For the progress bar and messages.
+    budget_seconds : float or None, default=None
+        Time that training may take; the schedule then follows the clock where that is ahead of the epochs.
+    lr_scales : dict of str to float or None, default=None
+        Factors of the learning rate, for the parameters whose names begin so.
     **kwargs
         Whatever skorch's NeuralNet takes.
     """
@@ -100,6 +104,8 @@ class Net(NeuralNet):
         seed: int,
         early_stopping: int | None,
         label: str,
+        budget_seconds: float | None = None,
+        lr_scales: dict[str, float] | None = None,
         **kwargs: Any,
     ):
         self.weight_decay = weight_decay
@@ -108,6 +114,8 @@ class Net(NeuralNet):
         self.seed = seed
         self.early_stopping = early_stopping
         self.label = label
+        self.budget_seconds = budget_seconds
+        self.lr_scales = lr_scales
         super().__init__(module, criterion=None, train_split=None, **kwargs)
 
     # --- parts, as skorch asks for them -------------------------------------------------------------------------
@@ -131,7 +139,12 @@ class Net(NeuralNet):
     def initialize_optimizer(self, triggered_directly: Any = None) -> "Net":
         options = {key: value for key, value in self.get_params_for("optimizer").items() if key != "lr"}
         self.optimizer_ = make_optimizer(
-            self.optimizer, self.get_all_learnable_params(), lr=self.lr, weight_decay=self.weight_decay, **options
+            self.optimizer,
+            self.get_all_learnable_params(),
+            lr=self.lr,
+            weight_decay=self.weight_decay,
+            lr_scales=self.lr_scales or {},
+            **options,
         )
         self.peak_lrs_ = [group["lr"] for group in self.optimizer_.param_groups]
         self.rewind()
@@ -157,8 +170,8 @@ class Net(NeuralNet):
     def set_lr(self, lr: float) -> None:
         """Train with another peak rate from the next :meth:`rewind` on."""
         if lr != self.lr:
+            self.peak_lrs_ = [peak * lr / self.lr for peak in self.peak_lrs_]
             self.lr = lr
-            self.peak_lrs_ = [lr] * len(self.peak_lrs_)
 
     def rewind(self) -> None:
         """Stand before the first batch of a run, with the weights and the optimizer's state as they are."""
@@ -168,6 +181,7 @@ class Net(NeuralNet):
         self.epoch_ = 0  # epochs done
         self.batch_ = 0  # batches done in this epoch
         self.seen_ = 0  # samples seen in this epoch
+        self.spent_ = 0.0  # seconds that the run took before this process
         self.n_rows_ = 0  # of the batch that was begun last, in all processes together
         self.loss_sum_ = torch.zeros((), device=self.device)
         self.best_loss_ = math.inf
@@ -193,6 +207,7 @@ class Net(NeuralNet):
             "peak_lrs": list(self.peak_lrs_),
             "cursor": [self.epoch_, self.batch_, self.seen_, self.waited_, self.best_loss_, self.stopped_],
             "loss_sum": self.loss_sum_.clone(),
+            "spent": 0.0 if self.budget_seconds is None else self._elapsed(),
             "best_weights": copy(self.best_weights_),
             "history": self.plain_history(),
             "trained": {name: p.requires_grad for name, p in self.module_.named_parameters()},
@@ -213,6 +228,7 @@ class Net(NeuralNet):
         self.peak_lrs_ = list(state["peak_lrs"])
         self.epoch_, self.batch_, self.seen_, self.waited_, self.best_loss_, self.stopped_ = state["cursor"]
         self.loss_sum_ = state["loss_sum"].to(self.device)
+        self.spent_ = state["spent"]
         self.best_weights_ = state["best_weights"]
         for name, parameter in self.module_.named_parameters():
             parameter.requires_grad_(state["trained"].get(name, parameter.requires_grad))
@@ -314,6 +330,7 @@ class Net(NeuralNet):
         epochs = self.max_epochs if epochs is None else epochs
         self.task_, self.consistent_, self.has_end_ = task, True, has_end
         self.run_, self.extra_, self.last_write_ = run, extra_state or {}, time.monotonic()
+        self.began_ = time.monotonic()
         self.listening_ = any(
             _overrides(cb, "on_batch_begin", "on_batch_end", "on_grad_computed") for _, cb in self.callbacks_
         )
@@ -326,7 +343,8 @@ class Net(NeuralNet):
             _keep_freed_memory()
         self.ranks_ = ranks
         ranks.start_alike(self.module_)
-        progress = Progress(self.label, epochs, len(X), self.verbose if ranks.is_first else 0)
+        planned = epochs if self.budget_seconds is None else None
+        progress = Progress(self.label, planned, len(X), self.verbose if ranks.is_first else 0)
         progress.skip(self.epoch_ * len(X) + self.seen_)
         watched = {"dataset_train": X, "dataset_valid": valid}
         with contextlib.ExitStack() as stack:
@@ -385,7 +403,7 @@ class Net(NeuralNet):
             if self.draws_globally_:
                 torch.manual_seed(draw)
             if self.has_end_:
-                self.done_ = min(1.0, (epoch * len(data) + self.seen_ + n_rows / 2) / total)
+                self.done_ = min(1.0, max((epoch * len(data) + self.seen_ + n_rows / 2) / total, self._clock()))
             if self.schedule_ is not None:
                 factor = self.schedule_(self.done_)
                 for group, peak in zip(self.optimizer_.param_groups, self.peak_lrs_, strict=True):
@@ -414,8 +432,21 @@ class Net(NeuralNet):
                 progress.advance(n_rows)
             if interrupt.pending:
                 raise KeyboardInterrupt
+            if self.has_end_ and self._clock() >= 1:
+                self.stopped_ = True
+                break
             if self.run_ is not None and time.monotonic() - self.last_write_ > CHECKPOINT_SECONDS:
                 self._write()
+
+    def _elapsed(self) -> float:
+        """Seconds that the run has taken, in all processes that went on with it."""
+        return self.spent_ + (time.monotonic() - self.began_ if "began_" in vars(self) else 0.0)
+
+    def _clock(self) -> float:
+        """Share of the time that is gone; 0 where there is no limit."""
+        if self.budget_seconds is None:
+            return 0.0
+        return float(self.ranks_.agree(self._elapsed() / self.budget_seconds))
 
     def train_step(self, batch: tuple[Any, Any], **fit_params: Any) -> dict[str, Any]:
         """One update from one batch of views: ``{"loss": ..., "y_pred": outputs}``."""
@@ -476,7 +507,7 @@ class Net(NeuralNet):
             if self.early_stopping is not None:
                 if better:
                     self.best_weights_ = {k: v.detach().clone() for k, v in self.module_.state_dict().items()}
-                self.stopped_ = self.waited_ >= self.early_stopping
+                self.stopped_ |= self.waited_ >= self.early_stopping
         self.consistent_ = True
         progress.epoch(self.epoch_, train_loss, valid_loss)
 
@@ -534,7 +565,7 @@ class Net(NeuralNet):
         )
 
 
-_ONLY_WHILE_TRAINING = ("task_", "run_", "extra_", "has_end_", "ranks_", "schedule_", "trained_")
+_ONLY_WHILE_TRAINING = ("task_", "began_", "run_", "extra_", "has_end_", "ranks_", "schedule_", "trained_")
 
 
 def _keep_freed_memory() -> None:

@@ -1,7 +1,8 @@
 """Optimizers by name, with weight decay only where it belongs."""
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -30,9 +31,12 @@ def make_optimizer(
     *,
     lr: float,
     weight_decay: float,
+    lr_scales: Mapping[str, float] = MappingProxyType({}),
     **options: Any,
 ) -> torch.optim.Optimizer:
     """Build an optimizer over named parameters.
+
+    Parameters whose names begin with a key of `lr_scales` have a rate of so many times `lr`.
 
     Vectors (biases, the gains of normalisation layers) are not decayed, as has been the custom since ResNet training
     recipes (He et al. 2019, "Bag of tricks"). One fused kernel updates all parameters where torch has it.
@@ -53,12 +57,18 @@ def make_optimizer(
         )
     options = (_EXTRA.get(optimizer, {}) if isinstance(optimizer, str) else {}) | options
     known = inspect.signature(kind).parameters
-    trained = [p for _, p in parameters if p.requires_grad]
+    named = [(name, p) for name, p in parameters if p.requires_grad]
+    trained = [p for _, p in named]
+    alike: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for is_matrix in (True, False):
+        for name, p in named:
+            if (p.ndim > 1) == is_matrix:
+                scale = next((scale for start, scale in lr_scales.items() if name.startswith(start)), 1.0)
+                alike.setdefault((scale, is_matrix), []).append(p)
     groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": some, "lr": scale * lr, "weight_decay": weight_decay if is_matrix else 0.0}
+        for (scale, is_matrix), some in alike.items()
     ]
-    groups = [group for group in groups if group["params"]]
     if "weight_decay" not in known:
         for group in groups:
             del group["weight_decay"]

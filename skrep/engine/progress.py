@@ -15,8 +15,8 @@ class Progress:
     ----------
     label : str
         What is shown in front, such as the estimator's name.
-    n_epochs : int
-        Number of epochs.
+    n_epochs : int or None
+        Number of epochs; None where that is not known beforehand.
     n_samples : int
         Training samples an epoch.
     verbose : int
@@ -25,13 +25,12 @@ class Progress:
         What is counted.
     """
 
-    def __init__(self, label: str, n_epochs: int, n_samples: int, verbose: int, unit: str = "samples"):
+    def __init__(self, label: str, n_epochs: int | None, n_samples: int, verbose: int, unit: str = "samples"):
         self._verbose, self._n_epochs = verbose, n_epochs
         self._bar: Any = None
         if verbose:
-            self._bar = tqdm(
-                total=n_epochs * n_samples, desc=label, unit=f" {unit}", unit_scale=True, dynamic_ncols=True
-            )
+            total = None if n_epochs is None else n_epochs * n_samples
+            self._bar = tqdm(total=total, desc=label, unit=f" {unit}", unit_scale=True, dynamic_ncols=True)
         self.silent = self._bar is None
 
     def skip(self, n_samples: int) -> None:
@@ -49,12 +48,12 @@ class Progress:
         if self._bar is None:
             return
         losses = {"loss": f"{train_loss:.4g}"} | ({} if valid_loss is None else {"valid": f"{valid_loss:.4g}"})
-        self._bar.set_postfix({"epoch": f"{epoch}/{self._n_epochs}"} | losses, refresh=self._bar.n >= self._bar.total)
+        of = "" if self._n_epochs is None else f"/{self._n_epochs}"
+        is_last = self._bar.total is None or self._bar.n >= self._bar.total
+        self._bar.set_postfix({"epoch": f"{epoch}{of}"} | losses, refresh=is_last)
         if self._verbose > 1:
-            width = int(math.log10(self._n_epochs)) + 1
-            self._bar.write(
-                f"epoch {epoch:{width}d}/{self._n_epochs}  " + "  ".join(f"{k} {v}" for k, v in losses.items())
-            )
+            width = int(math.log10(self._n_epochs or 1)) + 1
+            self._bar.write(f"epoch {epoch:{width}d}{of}  " + "  ".join(f"{k} {v}" for k, v in losses.items()))
 
     def close(self) -> None:
         """Leave the bar as it stands."""

@@ -2,6 +2,7 @@
 
 from skrep.objectives.contrastive import info_nce, nt_xent
 from skrep.objectives.energy import contrastive_divergence, neighbour_entropy, sparsity_penalty
+from skrep.objectives.language import token_cross_entropy
 from skrep.objectives.reconstruction import bernoulli_cross_entropy, squared_error
 
 __all__ = [
@@ -12,4 +13,5 @@ __all__ = [
     "nt_xent",
     "sparsity_penalty",
     "squared_error",
+    "token_cross_entropy",
 ]

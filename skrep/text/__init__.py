@@ -1,15 +1,23 @@
 """Text: documents of every kind become a stream of numbered words, once; and words become vectors."""
 
+from skrep.text.encoder import TextEncoder, encode_documents
 from skrep.text.pooling import POOLINGS, centre_and_distance, common_direction, means, pooled
-from skrep.text.reading import WORD_PATTERN, TextInput, TextLines, read_documents, require_documents
+from skrep.text.reading import WORD_PATTERN, DocumentInput, TextInput, TextLines, read_documents, require_documents
+from skrep.text.sequences import Sequences, SpecialTokens, TextSource, in_own_rows, packed
+from skrep.text.skip_gram import skip_gram_vectors
 from skrep.text.stream import TokenStream
 from skrep.text.subword_tokenizer import SubwordTokenizer
-from skrep.text.tokenise import Tokenised, code_points, tokenise
+from skrep.text.tokenise import Tokenised, code_points, learned_tokenizer, tokenise
 from skrep.text.vectors import WordVectors
 
 __all__ = [
     "POOLINGS",
     "WORD_PATTERN",
+    "DocumentInput",
+    "Sequences",
+    "SpecialTokens",
+    "TextEncoder",
+    "TextSource",
     "SubwordTokenizer",
     "TextInput",
     "TextLines",
@@ -23,5 +31,10 @@ __all__ = [
     "read_documents",
     "require_documents",
     "centre_and_distance",
+    "encode_documents",
+    "in_own_rows",
+    "learned_tokenizer",
+    "packed",
+    "skip_gram_vectors",
     "tokenise",
 ]

@@ -6,22 +6,22 @@ import lzma
 import os
 from collections.abc import Callable, Iterator, Mapping, Set
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.feature_extraction.text import CountVectorizer
 
 from skrep.params import param, params
 
-__all__ = ["WORD_PATTERN", "TextInput", "TextLines", "read_documents", "require_documents"]
+__all__ = ["WORD_PATTERN", "DocumentInput", "TextInput", "TextLines", "read_documents", "require_documents"]
 
 # Words of one character or more: CountVectorizer's has two, and so neither I nor a.
 WORD_PATTERN = r"(?u)\b\w+\b"
 
 
 @params(kw_only=True)
-class TextInput:
-    r"""How documents become words, with the parameters of scikit-learn's ``CountVectorizer``.
+class DocumentInput:
+    """How documents are read, with the parameters of scikit-learn's ``CountVectorizer``.
 
     Parameters
     ----------
@@ -38,16 +38,6 @@ class TextInput:
         Whether letters become small. (Lists of words are taken as they are.)
     preprocessor : callable or None, default=None
         A function of a text that returns a text, instead of the two above.
-    tokenizer : callable, SubwordTokenizer, tokenizers.Tokenizer or None, default=None
-        A function of a text that returns its words; or pieces of words, from Hugging Face's ``tokenizers``. None takes
-        `token_pattern`.
-    stop_words : {"english"}, list of str or None, default=None
-        Words that are left out.
-    token_pattern : str, default="(?u)\\b\\w+\\b"
-        A regular expression of what is a word. The default and ``CountVectorizer``'s ``r"(?u)\b\w\w+\b"`` are found in
-        machine code, others by Python.
-    analyzer : "word" or callable, default="word"
-        A callable turns an item of X (as it is read) into a list of words, instead of all of the above.
     """
 
     input: str = param("content", "filename", "file", default="content")
@@ -56,10 +46,12 @@ class TextInput:
     strip_accents: Any = param("ascii", "unicode", callable, None, default=None)
     lowercase: bool = param(bool, default=True)
     preprocessor: Callable[[str], str] | None = param(callable, None, default=None)
-    tokenizer: Any = param(default=None)
-    stop_words: Any = param("english", list, tuple, set, frozenset, None, default=None)
-    token_pattern: str = param(str, default=WORD_PATTERN)
-    analyzer: Any = param("word", callable, default="word")
+
+    # how texts are cut, where that is no parameter
+    tokenizer: ClassVar[Any] = None
+    stop_words: ClassVar[Any] = None
+    token_pattern: ClassVar[str] = WORD_PATTERN
+    analyzer: ClassVar[Any] = "word"
 
     def _vectorizer(self) -> CountVectorizer:
         """scikit-learn's own reader of these parameters; it decodes, prepares and cuts."""
@@ -72,6 +64,30 @@ class TextInput:
             stop_words=stop_words,
             analyzer=self.analyzer,
         )
+
+
+@params(kw_only=True)
+class TextInput(DocumentInput):
+    r"""How documents become words, with the parameters of scikit-learn's ``CountVectorizer``.
+
+    Parameters
+    ----------
+    tokenizer : callable, SubwordTokenizer, tokenizers.Tokenizer or None, default=None
+        A function of a text that returns its words; or pieces of words, from Hugging Face's ``tokenizers``. None takes
+        `token_pattern`.
+    stop_words : {"english"}, list of str or None, default=None
+        Words that are left out.
+    token_pattern : str, default="(?u)\\b\\w+\\b"
+        A regular expression of what is a word. The default and ``CountVectorizer``'s ``r"(?u)\b\w\w+\b"`` are found in
+        machine code, others by Python.
+    analyzer : "word" or callable, default="word"
+        A callable turns an item of X (as it is read) into a list of words, instead of all of the above.
+    """
+
+    tokenizer: Any = param(default=None)  # type: ignore[misc]
+    stop_words: Any = param("english", list, tuple, set, frozenset, None, default=None)  # type: ignore[misc]
+    token_pattern: str = param(str, default=WORD_PATTERN)  # type: ignore[misc]
+    analyzer: Any = param("word", callable, default="word")  # type: ignore[misc]
 
 
 class TextLines:
@@ -121,12 +137,12 @@ class TextLines:
         return f"TextLines({', '.join(map(str, self.paths))})"
 
 
-def read_documents(texts: TextInput, X: Any) -> Iterator[Any]:
+def read_documents(texts: DocumentInput, X: Any) -> Iterator[Any]:
     """Each document, as text or as a list of words; one that is neither is an error.
 
     Parameters
     ----------
-    texts : TextInput
+    texts : DocumentInput
         How items are read.
     X : iterable
         The items.
@@ -165,7 +181,7 @@ def require_documents(X: Any, name: str = "X") -> None:
         raise ValueError(f"{name} is a {type(X).__name__}; {expected}. Pass a list.")
 
 
-def _read(item: Any, i: int, decode: Callable[[Any], str], texts: TextInput) -> Any:
+def _read(item: Any, i: int, decode: Callable[[Any], str], texts: DocumentInput) -> Any:
     if texts.input == "content":
         if isinstance(item, str):
             return str(item)

@@ -94,10 +94,13 @@ class TokenStream:
             yield first, last
             first = last
 
-    def renumbered(self, numbers: np.ndarray) -> "TokenStream":
-        """The stream with word i as ``numbers[i]``; words that become -1 are gone, their documents are not."""
+    def renumbered(self, numbers: np.ndarray, none: int = -1) -> "TokenStream":
+        """The stream with word i as ``numbers[i]`` and words without a number as `none`.
+
+        Words that become -1 are gone, their documents are not.
+        """
         stream = TokenStream()
-        with_none = np.append(numbers, np.int32(-1))  # which -1 finds
+        with_none = np.append(numbers, none).astype(np.int32)  # which -1 finds
         for tokens, ends in self.chunks():
             renumbered = with_none[tokens]
             stays = renumbered >= 0

@@ -54,7 +54,10 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 @functools.lru_cache(8)
 def _from_json(text: str) -> Any:
-    return _library().Tokenizer.from_str(text)
+    tokenizer = _library().Tokenizer.from_str(text)
+    tokenizer.no_truncation()  # some files ask for it; no text is cut without a word
+    tokenizer.no_padding()
+    return tokenizer
 
 
 @params
@@ -190,6 +193,15 @@ class SubwordTokenizer(BaseEstimator):
         check_is_fitted(self)
         encodings: list[Any] = _from_json(self.json_).encode_batch(texts, add_special_tokens=add_special_tokens)
         return encodings
+
+    def pieces(self) -> list[str]:
+        """All pieces, in the order of their numbers; a number that stands for none has an empty one."""
+        check_is_fitted(self)
+        numbers: dict[str, int] = _from_json(self.json_).get_vocab(with_added_tokens=True)
+        pieces = [""] * (max(numbers.values(), default=-1) + 1)
+        for piece, number in numbers.items():
+            pieces[number] = piece
+        return pieces
 
     def tokenize(self, texts: list[str]) -> list[list[str]]:
         """Pieces of each text.

@@ -14,13 +14,14 @@ from typing import Any
 
 import joblib
 import numpy as np
+from sklearn.base import clone
 
 from skrep.data import ahead
-from skrep.text.reading import TextInput, read_documents
+from skrep.text.reading import DocumentInput, read_documents
 from skrep.text.stream import TokenStream
-from skrep.text.subword_tokenizer import split_with, takes_batches
+from skrep.text.subword_tokenizer import SubwordTokenizer, split_with, takes_batches
 
-__all__ = ["Tokenised", "tokenise"]
+__all__ = ["Tokenised", "code_points", "learned_tokenizer", "tokenise"]
 
 # Characters or words that are cut at a time.
 BLOCK = 2**20
@@ -41,13 +42,19 @@ class Tokenised:
 
 
 def tokenise(
-    texts: TextInput, X: Any, known: Sequence[str] = (), *, tokenizer: Any = None, grow: bool = True, n_jobs: int = 1
+    texts: DocumentInput,
+    X: Any,
+    known: Sequence[str] = (),
+    *,
+    tokenizer: Any = None,
+    grow: bool = True,
+    n_jobs: int = 1,
 ) -> Tokenised:
     """Cut documents into words and number them.
 
     Parameters
     ----------
-    texts : TextInput
+    texts : DocumentInput
         How documents are read and cut.
     X : iterable
         Documents; it is gone through once.
@@ -83,6 +90,37 @@ def tokenise(
     return Tokenised(stream.finish(), list(table))
 
 
+def learned_tokenizer(texts: DocumentInput, tokenizer: Any, X: Any, unlabeled: Any = None) -> SubwordTokenizer | None:
+    """A copy of a tokenizer that learns, fitted to documents as `texts` reads them; None where it is no such one.
+
+    Parameters
+    ----------
+    texts : DocumentInput
+        How documents are read.
+    tokenizer : object
+        The tokenizer.
+    X, unlabeled : iterable
+        Documents.
+
+    Raises
+    ------
+    ValueError
+        If the documents can be gone through only once.
+    """
+    if not isinstance(tokenizer, SubwordTokenizer):
+        return None
+    collections = [X] if unlabeled is None else [X, unlabeled]
+    if any(iter(documents) is documents for documents in collections):
+        raise ValueError(
+            "a tokenizer that learns needs the documents twice, but X (or unlabeled) is an iterator, which can be "
+            "gone through once. Pass a list or skrep.text.TextLines."
+        )
+    prepare = texts._vectorizer().build_preprocessor()
+    read = itertools.chain.from_iterable(read_documents(texts, documents) for documents in collections)
+    fitted: SubwordTokenizer = clone(tokenizer).fit(prepare(text) for text in read)
+    return fitted
+
+
 def _or_unknown(table: dict[str, int], word: str) -> int:
     return table.get(word, -1)
 
@@ -104,7 +142,7 @@ def _blocks(documents: Iterable[Any]) -> Iterator[list[Any]]:
 
 
 def _cut(
-    texts: TextInput, tokenizer: Any, blocks: Iterator[list[Any]], n_jobs: int, are_lists: bool
+    texts: DocumentInput, tokenizer: Any, blocks: Iterator[list[Any]], n_jobs: int, are_lists: bool
 ) -> Iterator[tuple[list[str], np.ndarray]]:
     """Words of all documents of a block, and where documents end."""
     if are_lists and texts.analyzer == "word":
@@ -155,7 +193,9 @@ def _joined(documents: list[Any]) -> tuple[list[str], np.ndarray]:
 # --- in machine code -------------------------------------------------------------------------------------------------
 
 
-def _scan(texts: TextInput, blocks: Iterator[list[str]], known: Sequence[str], grow: bool, n_jobs: int) -> Tokenised:
+def _scan(
+    texts: DocumentInput, blocks: Iterator[list[str]], known: Sequence[str], grow: bool, n_jobs: int
+) -> Tokenised:
     find = functools.partial(_find_runs, texts._vectorizer().build_preprocessor(), _COMPILED[texts.token_pattern])
     table = _WordTable(known)
     stream = TokenStream()

