@@ -431,7 +431,7 @@ class TorchTransformer(Encoder):
         with all_or_nothing(self):
             check_params(self)
             first = not hasattr(self, "net_")
-            data = self._read(X, reset=first)
+            data = self._for_training(self._read(X, reset=first))
             ranks = self._join_ranks(data)
             if first:
                 self._seed = ranks.agree(draw_seed(self.random_state))
@@ -577,7 +577,7 @@ class TorchTransformer(Encoder):
         fraction = self.validation_fraction
         if fraction is None:
             if self.early_stopping is None:
-                return data, None
+                return self._for_training(data), None
             fraction = 0.1
         n_valid = max(2, round(fraction * len(data)))  # what one row alone comes to, some losses cannot say
         if len(data) - n_valid < 2:
@@ -586,7 +586,12 @@ class TorchTransformer(Encoder):
                 "on; at least 2 are needed. Pass more rows or a smaller fraction."
             )
         order = torch.randperm(len(data), generator=torch.Generator().manual_seed(derive_seed(seed, 0, 1)))
-        return data.subset(order[n_valid:].sort().values), data.subset(order[:n_valid].sort().values)
+        train, valid = (data.subset(part.sort().values) for part in (order[n_valid:], order[:n_valid]))
+        return self._for_training(train), self._for_training(valid)
+
+    def _for_training(self, data: Source) -> Source:
+        """What batches are made of. Here: the rows."""
+        return data
 
     def _default_sizes(self, data: Source, module: nn.Module) -> tuple[int, int]:
         """Batch size and epochs for these data, where the user gives none."""

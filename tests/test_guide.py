@@ -15,6 +15,7 @@ GUIDE = Path(__file__).parents[1] / "docs" / "guide"
         "contrastive",
         "evaluation",
         "ica",
+        "language",
         "pca",
         "sparse",
         "text",

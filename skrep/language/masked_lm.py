@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import KW_ONLY, fields
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -298,6 +298,8 @@ class MaskedLMTransformer(DocumentInput, TorchTransformer):
         n_tokens, width = table.shape
         vectors, counts = skip_gram_vectors(data.stream(), n_tokens, width, derive_seed(self._seed, _EMBEDDINGS))
         known = counts > 0
+        if not known.any():
+            return
         vectors = vectors[known] - vectors[known].mean(axis=0)
         size = np.sqrt(np.mean(np.square(vectors))) or 1.0
         with torch.no_grad():
@@ -360,8 +362,11 @@ class MaskedLMTransformer(DocumentInput, TorchTransformer):
     def _stream(self, documents: Any) -> TokenStream:
         tokenizer = getattr(self, "tokenizer_", None) or self.tokenizer
         texts = self._reader()
-        if self._knows_words and tokenizer is None:  # lists of words
-            documents = _only_lists(read_documents(texts, documents))
+        if not callable(self.tokenizer) or self.init is not None:
+            documents = _of_kind(list if self._knows_words else str, read_documents(texts, documents))
+            texts = DocumentInput(
+                **{f.name: getattr(texts, f.name) for f in fields(DocumentInput)} | {"input": "content"}
+            )
         found = tokenise(texts, documents, self.vocabulary_, tokenizer=tokenizer, grow=False)
         return found.stream.renumbered(np.arange(len(self.vocabulary_)), none=self._special.unknown)
 
@@ -394,18 +399,20 @@ class MaskedLMTransformer(DocumentInput, TorchTransformer):
         self._n_types = 0 if self.backbone_.norm == "pre" else 2  # ModernBERT has none, BERT two
         self._width, self._length = self.n_components or WIDTH, self.max_length or LENGTH
         first = next(iter(collections[0]), None) if not _is_iterator(collections[0]) else None
-        self._knows_words = callable(self.tokenizer) or (self.tokenizer is None and isinstance(first, (list, tuple)))
+        is_list = isinstance(first, (list, tuple, np.ndarray))
+        self._knows_words = callable(self.tokenizer) or (self.tokenizer is None and is_list)
         if self._knows_words:
             pieces = self._frequent_words(collections)
             self.tokenizer_ = None
         else:
             tokenizer = SubwordTokenizer(vocab_size=PIECES) if self.tokenizer is None else self.tokenizer
-            self.tokenizer_ = learned_tokenizer(self, tokenizer, *_joined(collections))
-            if self.tokenizer_ is not None:
-                pieces = self.tokenizer_.pieces()
-            else:
-                numbers = tokenizer.get_vocab()
-                pieces = sorted(numbers, key=numbers.__getitem__)
+            if not isinstance(tokenizer, SubwordTokenizer):  # as it is, but that no text is cut off
+                tokenizer, given = SubwordTokenizer(), tokenizer
+                tokenizer.json_ = given.to_str()
+            is_ready = hasattr(tokenizer, "json_") and tokenizer is not self.tokenizer
+            self.tokenizer_ = tokenizer if is_ready else learned_tokenizer(self, tokenizer, *_joined(collections))
+            assert self.tokenizer_ is not None
+            pieces = self.tokenizer_.pieces()
         names = set(self._names)
         self.vocabulary_ = [*self._names, *(piece for piece in pieces if piece not in names)]
 
@@ -450,12 +457,52 @@ class MaskedLMTransformer(DocumentInput, TorchTransformer):
 
     # --- training -------------------------------------------------------------------------------------------------
 
-    def _split(self, data: Source, seed: int) -> tuple[Source, Source | None]:
-        train, valid = super()._split(data, seed)
-        return self._sequences(train), None if valid is None else self._sequences(valid)
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn from documents, or with `init` alone take over what was learned.
 
-    def _sequences(self, data: Source) -> TextSource:
-        """What the network is trained on: windows, or pairs of neighbours."""
+        Parameters
+        ----------
+        X : iterable of str, of lists of str, of bytes or of paths, of length n_documents
+            The documents: a list, a column of a DataFrame, :class:`~skrep.text.TextLines`; or pairs of them in the two
+            columns of a DataFrame or an array. They are gone through twice where the tokenizer learns, so that an
+            iterator is refused.
+        y : None
+            Not used.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            For documents or parameters that cannot be used, or a folder `init` that cannot be read; the message names
+            the fix.
+        DivergedError
+            If the loss is no longer finite.
+        """
+        super().fit(X)
+        return self
+
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """One pass over more documents, at a constant learning rate.
+
+        Parameters
+        ----------
+        X : iterable of length n_documents
+            The documents, as in :meth:`fit`. The vocabulary is that of the first call.
+        y : None
+            Not used.
+
+        Returns
+        -------
+        self
+        """
+        super().partial_fit(X)
+        return self
+
+    def _for_training(self, data: Source) -> TextSource:
+        """What batches are made of: windows, or pairs of neighbours."""
         assert isinstance(data, TextSource)
         if not self.next_sentence:
             return data.as_windows()
@@ -470,10 +517,11 @@ class MaskedLMTransformer(DocumentInput, TorchTransformer):
         super()._build_net(data, seed)
         found = self._published
         self.n_layers_ = self.backbone_.n_layers
+        self._layers()  # an error now, not after training
         self._has_head = found is None or found.head is not None
         if found is None:
             return
-        del self._published
+        self._published = None
         module = self.net_.module_
         if "positions.weight" in found.weights:
             found.weights["positions.weight"] = found.weights["positions.weight"][: self._length]
@@ -482,24 +530,24 @@ class MaskedLMTransformer(DocumentInput, TorchTransformer):
             module.load_state_dict(found.head, strict=False)
 
     def _default_sizes(self, data: Source, module: nn.Module) -> tuple[int, int]:
-        if self.max_epochs is None and self.budget_minutes is None and self.init is not None:
-            return self.batch_size or 32, 0
+        if self.max_epochs is not None or self.budget_minutes is not None:
+            return super()._default_sizes(data, module)
+        batch_size = self.batch_size or self._largest_batch
+        if self.init is not None:
+            return batch_size, 0
         assert isinstance(data, TextSource)
-        work = 1.0
-        if self.max_epochs is None and self.budget_minutes is None:
-            transformer: Any = module.encoder.transformer  # type: ignore[union-attr]
-            in_layers = sum(p.numel() for p in transformer.layers.parameters())
-            of_guesses = self.mask_fraction * transformer.tokens.weight.numel()
-            work = 6.0 * (in_layers + of_guesses) * data.n_tokens
-            epochs = int(np.clip(DEFAULT_WORK / max(1.0, work), *EPOCHS))
-            return super()._default_sizes(data, module)[0] if self.batch_size is None else self.batch_size, epochs
-        return super()._default_sizes(data, module)
+        transformer: Any = module.encoder.transformer  # type: ignore[union-attr]
+        in_layers = sum(p.numel() for p in transformer.layers.parameters())
+        of_guesses = self.mask_fraction * transformer.tokens.weight.numel()
+        work = 6.0 * (in_layers + of_guesses) * data.n_tokens  # forward, and twice that backward
+        return batch_size, int(np.clip(DEFAULT_WORK / work, *EPOCHS))
 
     def _peak_lr(self) -> float:
         return self.lr or (NEW_LR if self.init is None else PUBLISHED_LR)
 
     def _run_key(self, data: Source, seed: int, goes_on: bool) -> str:
-        weights = None if self._published is None else self._published.weights
+        found = self._published
+        weights = None if found is None else (found.weights, found.backbone)
         return fingerprint(super()._run_key(data, seed, goes_on), self.vocabulary_, weights)
 
     def _keep_results(self, data: Source, resumed_from: tuple[int, int] | None) -> None:
@@ -627,6 +675,8 @@ class MaskedLMTransformer(DocumentInput, TorchTransformer):
         """
         check_is_fitted(self)
         self._require_head("fill_mask")
+        if n_guesses < 1:
+            raise ValueError(f"n_guesses={n_guesses}: expected 1 at least.")
         guesses, hidden = self._guesses(text)
         found = []
         for row in guesses[torch.from_numpy(hidden)]:
@@ -697,13 +747,17 @@ class MaskedLMTransformer(DocumentInput, TorchTransformer):
     def _single(self, text: str | Sequence[str]) -> TextSource:
         """One text as a document; masks in it are tokens."""
         special, mask = self._special, self._names[4]
+        if isinstance(text, str) == self._knows_words and not callable(self.tokenizer):
+            expected = "a list of words" if self._knows_words else "a str"
+            raise ValueError(f"text is {text!r:.60} ({type(text).__name__}); expected {expected}.")
         if isinstance(text, str):
             parts: list[Any] = text.replace("[MASK]", mask).split(mask)
+            parts = [*(part.rstrip() for part in parts[:-1]), parts[-1]]  # as published tokenizers do
         else:
             words = [mask if word == "[MASK]" else word for word in text]
             at = [-1, *(i for i, word in enumerate(words) if word == mask), len(words)]
             parts = [list(words[i + 1 : j]) for i, j in itertools.pairwise(at)]
-        stream = self._stream(parts)
+        stream = _with(self, input="content")._stream(parts)
         starts = [0, *stream.ends.tolist()]
         pieces: list[np.ndarray] = []
         for i, (start, end) in enumerate(itertools.pairwise(starts)):
@@ -738,7 +792,7 @@ class MaskedLMTransformer(DocumentInput, TorchTransformer):
             The tokens of each sequence.
         """
         check_is_fitted(self)
-        data = self._sequences(self._read(X, reset=False))
+        data = self._for_training(self._read(X, reset=False))
         index = torch.arange(len(data))
         generator = torch.Generator(CPU).manual_seed(derive_seed(random_state))
         module = self.net_.module_
@@ -783,24 +837,26 @@ class MaskedLMTransformer(DocumentInput, TorchTransformer):
         """The tokenizer with our numbers, and what is done to texts before and after it."""
         if self.tokenizer_ is None:
             raise ValueError("only texts that a SubwordTokenizer cuts can be read by transformers.")
-        if self.init is None and (self.preprocessor is not None or callable(self.strip_accents)):
-            raise ValueError("a function that prepares texts (preprocessor, strip_accents) cannot be written.")
+        if self.init is None and (self.preprocessor is not None or self.strip_accents not in (None, "unicode")):
+            raise ValueError(
+                "what prepares texts cannot be written: preprocessor, or strip_accents that is not 'unicode' or None."
+            )
         import tokenizers
 
         state = json.loads(self.tokenizer_.json_)
         if self.init is None:
             number = {piece: i for i, piece in enumerate(self.vocabulary_)}
             state["model"]["vocab"] = number
+            plain = {"single_word": False, "rstrip": False, "normalized": False, "special": True}
             state["added_tokens"] = [
-                {"id": number[name], "content": name, "single_word": False, "lstrip": False, "rstrip": False,
-                 "normalized": False, "special": True}
-                for name in self._names
-            ]  # fmt: skip
+                {"id": number[name], "content": name, "lstrip": name == self._names[4]} | plain for name in self._names
+            ]
         made = tokenizers.Tokenizer.from_str(json.dumps(state))
         if self.init is None:
             steps: list[Any] = [tokenizers.normalizers.Lowercase()] if self.lowercase else []
             if self.strip_accents is not None:
-                steps = [tokenizers.normalizers.NFD(), tokenizers.normalizers.StripAccents(), *steps]
+                steps = [tokenizers.normalizers.NFKD(), tokenizers.normalizers.StripAccents(), *steps]
+            steps += [made.normalizer] if made.normalizer is not None else []
             made.normalizer = tokenizers.normalizers.Sequence(steps)
             begin, end = self._names[2:4]
             made.post_processor = tokenizers.processors.TemplateProcessing(
@@ -857,10 +913,12 @@ class _Chained:
             yield from documents
 
 
-def _only_lists(documents: Iterator[Any]) -> Iterator[Any]:
+def _of_kind(kind: type, documents: Iterator[Any]) -> Iterator[Any]:
+    """The documents; one that is not what the network was trained on is an error."""
     for document in documents:
-        if not isinstance(document, list):
-            raise ValueError("the network was trained on lists of words, but X holds texts. Pass lists of words.")
+        if not isinstance(document, kind):
+            known, got = ("lists of words", "texts") if kind is list else ("texts", "lists of words")
+            raise ValueError(f"the network knows {known}, but X holds {got}. Pass {known}.")
         yield document
 
 

@@ -87,9 +87,6 @@ _CONFIG = {
 }  # fmt: skip
 _CONFIG["roberta"] = _CONFIG["bert"]
 
-# Positions before the first that RoBERTa's tables have: those up to that of padding.
-_FIRST_POSITION = {"bert": 0, "roberta": 2, "distilbert": 0, "modernbert": 0}
-
 # What special tokens are called: padding, unknown, begin, end, mask.
 SPECIAL = (
     ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"),
@@ -158,8 +155,12 @@ def read_published(folder: str | os.PathLike) -> Published:
         max_length = int(config["max_position_embeddings"])
         shape = {"norm": "pre", "positions": "rotary", "activation": "glu"}
     else:
-        table = weights["positions.weight"] = weights["positions.weight"][_FIRST_POSITION[kind] :].contiguous()
+        first = int(config.get("pad_token_id", 1)) + 1 if kind == "roberta" else 0  # rows up to that of padding
+        table = weights["positions.weight"] = weights["positions.weight"][first:].contiguous()
         max_length = len(table)
+    if kind == "roberta" and "types.weight" in weights:
+        weights["types.weight"] = weights["types.weight"][:1]  # both texts of a pair have the first
+    _require_shapes(weights, numbers, folder)
     backbone = Transformer(
         n_layers=numbers["n_layers"],
         n_heads=numbers["n_heads"],
@@ -197,6 +198,17 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(f"{path} is not a JSON object.")
     return content
+
+
+def _require_shapes(weights: dict[str, Tensor], numbers: dict[str, Any], folder: Path) -> None:
+    width, hidden, n_heads = numbers["width"], numbers["hidden"], numbers["n_heads"]
+    found = weights["tokens.weight"].shape[1], weights["layers.0.feed_forward.out.weight"].shape[1]
+    if found != (width, hidden):
+        raise ValueError(
+            f"{folder}: config.json says the widths {width} and {hidden}, the weights have {found[0]} and {found[1]}."
+        )
+    if not isinstance(n_heads, int) or n_heads < 1 or width % n_heads:
+        raise ValueError(f"{folder}: config.json says {n_heads!r} heads for a width of {width}.")
 
 
 def _require_learned_positions(config: dict[str, Any], folder: Path) -> None:
@@ -269,7 +281,7 @@ def _read_tokenizer(folder: Path) -> str:
     path = folder / "vocab.txt"
     if not path.is_file():
         raise ValueError(f"{folder} has no tokenizer.json and no vocab.txt.")
-    pieces = path.read_text(encoding="utf-8").splitlines()
+    pieces = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")  # a piece may be another line break
     options = folder / "tokenizer_config.json"
     lowercase = bool(_read_json(options).get("do_lower_case", True)) if options.is_file() else True
     vocabulary = {piece: number for number, piece in enumerate(pieces)}
@@ -277,6 +289,10 @@ def _read_tokenizer(folder: Path) -> str:
     tokenizer.normalizer = tokenizers.normalizers.BertNormalizer(lowercase=lowercase)
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = tokenizers.decoders.WordPiece()
+    if vocabulary.keys() >= set(SPECIAL[0]):
+        tokenizer.add_special_tokens(list(SPECIAL[0]))
+        ends = [(name, vocabulary[name]) for name in ("[SEP]", "[CLS]")]
+        tokenizer.post_processor = tokenizers.processors.BertProcessing(*ends)
     return str(tokenizer.to_str())
 
 
@@ -317,19 +333,22 @@ def write_published(
         If the network is of another shape.
     """
     shape = backbone.norm, backbone.positions, backbone.activation, backbone.causal, transformer.types is not None
-    kinds = {("post", "learned", "gelu", False, True): "bert", ("pre", "rotary", "glu", False, False): "modernbert"}
-    if shape not in kinds:
+    is_bert = shape[:4] == ("post", "learned", "gelu", False)
+    is_modern = shape == ("pre", "rotary", "glu", False, False)
+    if not is_bert and not is_modern:
         raise ValueError(
             "only networks of the shape of BERT, Transformer(norm='post', positions='learned', activation='gelu'), or "
             "of ModernBERT, Transformer(norm='pre', positions='rotary', activation='glu'), can be written for "
             "transformers."
         )
-    kind = "roberta" if is_roberta else kinds[shape]
+    kind = "roberta" if is_roberta else "bert" if is_bert else "modernbert"
     layer: Any = transformer.layers[0]
     ours = {name: tensor.detach().cpu() for name, tensor in transformer.state_dict().items()}
-    first = _FIRST_POSITION[kind]
+    first = numbers[special[0]] + 1 if is_roberta else 0  # rows up to that of padding
     if first:
         ours["positions.weight"] = torch.cat([torch.zeros(first, transformer.width), ours["positions.weight"]])
+    if is_bert and transformer.types is None:  # DistilBERT's
+        ours["types.weight"] = torch.zeros(2, transformer.width)
     theirs: dict[str, Tensor] = {}
     for name, their_names in _pairs(kind, transformer.n_layers):
         for their_name, piece in zip(their_names, ours[name].chunk(len(their_names)), strict=True):
@@ -369,13 +388,12 @@ def write_published(
             "rope_parameters": {"full_attention": theta, "sliding_attention": theta},
         }
     else:
-        types: Any = transformer.types
         config |= {
             "architectures": ["RobertaForMaskedLM" if is_roberta else "BertForMaskedLM"],
             "hidden_act": "gelu",
             "attention_probs_dropout_prob": backbone.dropout,
             "layer_norm_eps": backbone.eps,
-            "type_vocab_size": types.num_embeddings,
+            "type_vocab_size": len(ours["types.weight"]),
         }
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -385,7 +403,13 @@ def write_published(
         "config.json": json.dumps(config, indent=2),
         "tokenizer.json": tokenizer,
         "tokenizer_config.json": json.dumps(
-            names | {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": transformer.max_length}, indent=2
+            names
+            | {
+                "tokenizer_class": "PreTrainedTokenizerFast",
+                "model_max_length": transformer.max_length,
+                "model_input_names": ["input_ids", *(["token_type_ids"] * (kind == "bert")), "attention_mask"],
+            },
+            indent=2,
         ),
         "special_tokens_map.json": json.dumps(names, indent=2),
     }

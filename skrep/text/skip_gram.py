@@ -10,7 +10,7 @@ __all__ = ["skip_gram_vectors"]
 WINDOW, NEGATIVE, EXPONENT, SAMPLE, LR = 10, 5, 0.75, 1e-3, 0.025
 
 # Tokens that are read, all epochs together, and the epochs that this may come to.
-READ, EPOCHS = 10_000_000, (2, 20)
+READ, EPOCHS = 25_000_000, (2, 20)
 
 # Blocks of documents in an epoch, at least, in each of which the learning rate is the same.
 BLOCKS = 64

@@ -49,6 +49,9 @@ def _library() -> Any:
     return tokenizers
 
 
+# Letters of a word from which on WordPiece calls it unknown.
+LONGEST_WORD = 100
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -145,7 +148,7 @@ class SubwordTokenizer(BaseEstimator):
         The library would number letters within words in the order of hashes, which differ from process to process, and
         ties are broken by numbers. As special tokens they have theirs beforehand.
         """
-        words = Counter(itertools.chain.from_iterable(text.split() for text in texts))
+        words = Counter(word for text in texts for word in text.split() if len(word) <= LONGEST_WORD)
         tokenizer, trainer = self._untrained(library)
         trainer.special_tokens = [
             "[UNK]",

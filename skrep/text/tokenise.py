@@ -117,8 +117,14 @@ def learned_tokenizer(texts: DocumentInput, tokenizer: Any, X: Any, unlabeled: A
         )
     prepare = texts._vectorizer().build_preprocessor()
     read = itertools.chain.from_iterable(read_documents(texts, documents) for documents in collections)
-    fitted: SubwordTokenizer = clone(tokenizer).fit(prepare(text) for text in read)
+    fitted: SubwordTokenizer = clone(tokenizer).fit(prepare(_text(document)) for document in read)
     return fitted
+
+
+def _text(document: Any) -> str:
+    if not isinstance(document, str):
+        raise ValueError("a tokenizer cuts texts, but X holds lists of words. Pass texts, or no tokenizer.")
+    return document
 
 
 def _or_unknown(table: dict[str, int], word: str) -> int:

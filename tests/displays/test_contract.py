@@ -1,6 +1,7 @@
 """What all displays promise."""
 
 import ast
+import functools
 import inspect
 import re
 import subprocess
@@ -12,11 +13,14 @@ import pytest
 from numpydoc.docscrape import NumpyDocString
 from sklearn.decomposition import PCA
 
-from skrep import displays
+from skrep import MaskedLMTransformer, displays
 from skrep.displays import (
     AtomsDisplay,
+    AttentionDisplay,
     EmbeddingDisplay,
     FewLabelDisplay,
+    LayerProbeDisplay,
+    MaskedTokensDisplay,
     NearestWordsDisplay,
     NeighborsDisplay,
     ReconstructionDisplay,
@@ -33,17 +37,28 @@ ROOT = Path(__file__).parents[2]
 RNG = np.random.default_rng(0)
 TABLE = RNG.normal(size=(12, 5))
 IMAGES = RNG.random((3, 6, 6, 3))
+TEXTS = ["the tide and the reef", "dough in an oven"] * 6
 WORDS = [f"word {i}" for i in range(12)]
 SCORES = FewLabelScores((1, 5), (10, 50), (np.array([0.5, 0.6]), np.array([0.7, 0.9])))
 
 MADE = {
     "atoms": lambda: AtomsDisplay(IMAGES - 0.5),
     "many atoms": lambda: AtomsDisplay(RNG.normal(size=(97, 4, 4, 1))),
+    "attention": lambda: AttentionDisplay(RNG.dirichlet(np.ones(7), 7), WORDS[:7], "layer 2"),
+    "attention of many tokens": lambda: AttentionDisplay(
+        RNG.dirichlet(np.ones(90), 90), ["token", "w" * 99, "$x$"] * 30
+    ),
     "curve": lambda: TrainingCurveDisplay([1, 2, 3], [3.0, 2.0, 1.0], [3.0, 2.5, 2.0], [0.1, 0.2, 0.0]),
     "embedding": lambda: EmbeddingDisplay(TABLE[:, :2], np.arange(12) % 3, "pca"),
     "embedding of many classes": lambda: EmbeddingDisplay(TABLE[:, :2], np.arange(12)),
     "embedding of numbers": lambda: EmbeddingDisplay(TABLE[:, :2], TABLE[:, 2]),
     "few labels": lambda: FewLabelDisplay({"raw": SCORES, "random": SCORES, "pca": SCORES}),
+    "layers": lambda: LayerProbeDisplay(RNG.random((5, 3)), "accuracy", "network"),
+    "one layer, one split": lambda: LayerProbeDisplay([[0.5]]),
+    "masked tokens": lambda: MaskedTokensDisplay(["in ", " came ", "."], [[("a", 0.9), ("the", 0.1)]] * 2),
+    "many masked tokens": lambda: MaskedTokensDisplay(
+        ["word, " * 20] * 12 + ["w" * 300], [[("w" * 90, 0.25), *((word, 0.05) for word in WORDS)]] * 12
+    ),
     "nearest words": lambda: NearestWordsDisplay(WORDS[:3], [WORDS[4:8]] * 3, RNG.random((3, 4))),
     "nearest of many words": lambda: NearestWordsDisplay(
         WORDS, [["w" * 90, *WORDS]] * 12, 2 * RNG.random((12, 13)) - 1
@@ -61,10 +76,20 @@ MADE = {
     "word map": lambda: WordMapDisplay(WORDS, TABLE[:, :2], [*"aabbccddeef", None], "tsne"),
     "word map of many words": lambda: WordMapDisplay(WORDS * 12, RNG.normal(size=(144, 2)) ** 3),
 }
+
+
+@functools.cache
+def language_model():
+    return MaskedLMTransformer(8, max_epochs=1, max_length=16, random_state=0).fit(TEXTS)
+
+
 FROM = {
     "atoms": lambda **kw: AtomsDisplay.from_atoms(RNG.normal(size=(3, 16)), **kw),
+    "attention": lambda **kw: AttentionDisplay.from_estimator(language_model(), TEXTS[0], **kw),
     "embedding": lambda **kw: EmbeddingDisplay.from_features(TABLE, **kw),
     "few labels": lambda **kw: FewLabelDisplay.from_scores({"pca": SCORES}, **kw),
+    "layers": lambda **kw: LayerProbeDisplay.from_estimator(language_model(), TEXTS, [0, 1] * 6, cv=2, **kw),
+    "masked tokens": lambda **kw: MaskedTokensDisplay.from_estimator(language_model(), "[MASK] tide", **kw),
     "nearest words": lambda **kw: NearestWordsDisplay.from_vectors(WordVectors(WORDS, TABLE), WORDS[:2], **kw),
     "neighbours": lambda **kw: NeighborsDisplay.from_features(TABLE, TABLE, **kw),
     "views": lambda **kw: ViewsDisplay.from_views(lambda x, generator: 1 - x, IMAGES, **kw),
