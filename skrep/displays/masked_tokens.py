@@ -10,8 +10,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skrep.displays.figures import COLOURS, axes_or_new, require_matplotlib
-from skrep.displays.nearest_words import _shortened
-from skrep.displays.vocabulary import as_label
+from skrep.displays.vocabulary import as_label, shortened
 
 __all__ = ["MaskedTokensDisplay"]
 
@@ -117,7 +116,7 @@ class MaskedTokensDisplay:
             self.bars_[i] = list(self.ax_.barh(y, WIDTH * probabilities[i].clip(0, 1), left=left, **look))
             for j, (token, probability) in enumerate(line):
                 name = self.ax_.text(left + GAP / 4, y[j], as_label(token), **kw)
-                self.names_[i, j] = _shortened(name, (WIDTH - GAP / 4) * column)
+                self.names_[i, j] = shortened(name, (WIDTH - GAP / 4) * column)
                 self.numbers_[i, j] = self.ax_.text(
                     left + 1 - GAP, y[j], f"{probability:.3f}", ha="right", color="0.35", **kw
                 )

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from skrep.displays.figures import COLOURS, axes_or_new, require_matplotlib
-from skrep.displays.vocabulary import as_label, require_vectors, require_words, vectors_of
+from skrep.displays.vocabulary import as_label, require_vectors, require_words, shortened, vectors_of
 
 __all__ = ["NearestWordsDisplay"]
 
@@ -103,12 +103,12 @@ class NearestWordsDisplay:
             row, left = i // n_columns, i % n_columns
             y = row * n_lines + np.arange(n_neighbors) + EXTRA_LINES  # middles of lines
             heading = self.ax_.text(left, y[0] - 1, as_label(word), weight="bold", **kw)
-            self.headings_.append(_shortened(heading, (1 - GAP) * column))
+            self.headings_.append(shortened(heading, (1 - GAP) * column))
             self.ax_.barh(y, WIDTH, left=left, height=look["height"], color="0.95")
             self.bars_[i] = list(self.ax_.barh(y, WIDTH * np.clip(cosines[i], 0, 1), left=left, **look))
             for j, neighbor in enumerate(self.neighbors[i]):
                 name = self.ax_.text(left + GAP / 4, y[j], as_label(neighbor), **kw)
-                self.names_[i, j] = _shortened(name, (WIDTH - GAP / 4) * column)
+                self.names_[i, j] = shortened(name, (WIDTH - GAP / 4) * column)
                 self.numbers_[i, j] = self.ax_.text(
                     left + 1 - GAP, y[j], f"{cosines[i, j]:.2f}", ha="right", color="0.35", **kw
                 )
@@ -201,13 +201,3 @@ class NearestWordsDisplay:
         neighbors = [[neighbor for neighbor, _ in line] for line in nearest]
         similarities = np.array([[cosine for _, cosine in line] for line in nearest])
         return cls(words, neighbors, similarities).plot(ax, **bar_kw)
-
-
-def _shortened(text: Any, width: float) -> Any:
-    """The text, cut to a width in pixels."""
-    word = text.get_text()
-    length = len(word)
-    while length > 1 and text.get_window_extent().width > width:
-        length = min(length - 1, int(length * width / text.get_window_extent().width) + 1)
-        text.set_text(word[:length] + "…")
-    return text

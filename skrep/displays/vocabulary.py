@@ -7,7 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skrep.text import WordVectors
 
-__all__ = ["as_label", "require_vectors", "require_words", "vectors_of"]
+__all__ = ["as_label", "require_vectors", "require_words", "shortened", "vectors_of"]
 
 MOST_NAMED = 10  # unknown words in a message
 
@@ -56,3 +56,13 @@ def require_words(vectors: WordVectors, words: Any, name: str) -> list[str]:
 def as_label(word: str) -> str:
     """The word with what cannot be drawn (line breaks, control characters, lone surrogates) as its escapes."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in word)
+
+
+def shortened(text: Any, width: float) -> Any:
+    """The text, cut to a width in pixels."""
+    word = text.get_text()
+    length = len(word)
+    while length > 1 and text.get_window_extent().width > width:
+        length = min(length - 1, int(length * width / text.get_window_extent().width) + 1)
+        text.set_text(word[:length] + "…")
+    return text

@@ -168,7 +168,7 @@ class MaskedLMTransformer(DocumentInput, TorchTransformer):
         Layers of the network.
     history_ : list of dict
         One for each epoch: "epoch", "train_loss", "lr", and "valid_loss" with `validation_fraction`. The loss is in
-        nats for a hidden token; a network that has learned nothing is at log(len(vocabulary_)).
+        nats for a hidden token; a network that has learned nothing is at ``log(len(vocabulary_))``.
     n_epochs_ : int
         Number of epochs trained.
     resumed_from_ : tuple of (int, int) or None
@@ -574,8 +574,8 @@ class MaskedLMTransformer(DocumentInput, TorchTransformer):
     def _encoder(self) -> nn.Module:
         encoder: Any = super()._encoder()
         asked = self.pooling, tuple(self._layers())
-        if asked != (encoder.pooling, encoder.layers):  # they may have been set after fit
-            encoder.pooling, encoder.layers = asked
+        if asked != (encoder.pooling, encoder.layers):  # set after fit; copies share the network
+            return TextEncoder(encoder.transformer, *asked)
         return encoder  # type: ignore[no-any-return]
 
     @property

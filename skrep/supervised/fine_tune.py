@@ -361,6 +361,25 @@ class FineTuneClassifier(ClassifierMixin, TorchTransformer):
         labels: np.ndarray = self.classes_[logits.argmax(1)]
         return labels
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Accuracy.
+
+        Parameters
+        ----------
+        X : array-like or iterable of length n_samples
+            Rows, images or documents.
+        y : array-like of shape (n_samples,)
+            Their labels.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+            Share of the rows whose label is predicted.
+        """
+        return float(super().score(X, y, sample_weight))
+
     def _logits(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
         features = ArraySource(self.transform(X))
