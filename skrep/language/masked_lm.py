@@ -47,7 +47,7 @@ WIDTH, LENGTH, PIECES = 128, 128, 8000
 SHAPE: dict[str, Any] = {"norm": "pre", "positions": "rotary", "activation": "glu", "eps": 1e-5}
 
 # Operations of a default fit, and the epochs that this may come to.
-DEFAULT_WORK, EPOCHS = 2e13, (3, 200)
+DEFAULT_WORK, EPOCHS = 5e13, (3, 200)
 
 # Peak learning rates, of a network that begins anew and of a published one.
 NEW_LR, PUBLISHED_LR = 2e-3, 5e-5
@@ -145,8 +145,8 @@ class MaskedLMTransformer(DocumentInput, TorchTransformer):
     unlabeled : iterable of documents or None, default=None
         Further documents to learn from, beside those of ``fit``: in a Pipeline, those without labels.
     max_epochs : int or None, default=None
-        Passes over the tokens. None sizes it by the work that a pass is, to about twenty minutes on two cores, but 3 to
-        200; with `init`, none. 0 leaves the network as it begins.
+        Passes over the tokens. None sizes it by the work that a pass is, to about ten minutes on two cores, but 3 to 200;
+        with `init`, none. 0 leaves the network as it begins.
     batch_size : int or None, default=None
         Sequences in a step. None takes 32.
     lr : float or None, default=None
@@ -223,7 +223,7 @@ class MaskedLMTransformer(DocumentInput, TorchTransformer):
     lr: float | None = param(Real(low=0, open_low=True), None, default=None)
     weight_decay: float = param(Real(low=0), default=0.01)
 
-    # Measured: small steps are worth more than fast ones; see docs/defaults.md.
+    # Of 128 tokens: in minutes on a processor it is steps that are short.
     _largest_batch = 32
 
     # The tokens, which are in a run's key, stand for how texts are read.
