@@ -145,8 +145,8 @@ class MaskedLMTransformer(DocumentInput, TorchTransformer):
     unlabeled : iterable of documents or None, default=None
         Further documents to learn from, beside those of ``fit``: in a Pipeline, those without labels.
     max_epochs : int or None, default=None
-        Passes over the tokens. None sizes it by the work that a pass is, to about ten minutes on two cores, but 3 to 200;
-        with `init`, none. 0 leaves the network as it begins.
+        Passes over the tokens. None sizes it by the work that a pass is, to about ten minutes on two cores, but 3 to
+        200; with `init`, none. 0 leaves the network as it begins.
     batch_size : int or None, default=None
         Sequences in a step. None takes 32.
     lr : float or None, default=None
