@@ -493,7 +493,7 @@ class Net(NeuralNet):
             self.history.record_batch("train_loss", train_loss)
         self.history.record("train_loss", train_loss)
         self.history.record("train_loss_best", train_loss < previous)
-        self.history.record("lr", self.optimizer_.param_groups[0]["lr"])
+        self.history.record("lr", self._lr_now())
         for name, value in self.task_.after_epoch(self.module_).items():
             self.history.record(name, value)
         valid_loss = None if valid is None else self._validate(valid)
@@ -531,11 +531,16 @@ class Net(NeuralNet):
         self.run_.write(self.training_state() | self.extra_)
         self.last_write_ = time.monotonic()
 
+    def _lr_now(self) -> float:
+        """Of parameters that are not slowed down."""
+        rates = zip(self.optimizer_.param_groups, self.peak_lrs_, strict=True)
+        return float(max(rates, key=lambda rate: rate[1])[0]["lr"])
+
     def _diverged(self, epochs: int) -> DivergedError:
-        lr = self.optimizer_.param_groups[0]["lr"]
+        of = "" if self.budget_seconds is not None else f" of {epochs}"
         return DivergedError(
-            f"{self.label}: the loss or the weights are not finite in epoch {min(self.epoch_ + 1, epochs)} of {epochs} "
-            f"(learning rate {lr:.3g}, at its peak {self.peak_lrs_[0]:.3g}). Try lr={self.peak_lrs_[0] / 10:.3g}, or "
+            f"{self.label}: the loss or the weights are not finite in epoch {min(self.epoch_ + 1, epochs)}{of} "
+            f"(learning rate {self._lr_now():.3g}, at its peak {self.lr:.3g}). Try lr={self.lr / 10:.3g}, or "
             "rescale the data (sklearn.preprocessing.StandardScaler)."
         )
 

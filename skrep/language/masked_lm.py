@@ -269,11 +269,11 @@ class MaskedLMTransformer(DocumentInput, TorchTransformer):
                     return _hashed(seed, use, windows, sequences.positions)
                 return torch.rand(len(tokens), generator=generator, device=device)
 
-            words = None
+            may, words = may_be_chosen[tokens], None
             if continues is not None:
                 at = torch.arange(len(tokens), device=device)
-                words = torch.where(continues[tokens] & (sequences.positions > 1), 0, at).cummax(0).values
-            may = may_be_chosen[tokens]
+                # behind a special token a word begins
+                words = torch.where(continues[tokens] & may & may.roll(1), 0, at).cummax(0).values
             seen, chosen = mask_tokens(tokens, may, self.mask_fraction, draw, special.mask, others, words)
             grid, place = packed(sequences._replace(tokens=seen), data.shape[0])
             firsts = place[sequences.positions == 0] if self.next_sentence else None

@@ -292,17 +292,19 @@ class TextSource(Source):
         room = (self.shape[0] - 2 - self.special.between) // 2
         rooms = np.clip(-(-lengths // 2), 1, room)
         starts, stops, ends = _windows(self._first, rooms, self._ends_sentence)
-        counts = np.diff(ends, prepend=0)[rows] // 2
-        shift = (ends - np.diff(ends, prepend=0))[rows]
-        firsts = np.repeat(shift, counts) + 2 * (np.arange(counts.sum()) - np.repeat(counts.cumsum() - counts, counts))
+        numbers = np.diff(ends, prepend=0)
+        counts = np.where(numbers > 1, -(-numbers // 2), 0)  # of pairs; an odd window goes with the one before
+        pair_ends = counts.cumsum()
+        within = np.arange(counts.sum()) - np.repeat(pair_ends - counts, counts)
+        firsts = np.repeat(ends - numbers, counts) + np.minimum(2 * within, np.repeat(numbers, counts) - 2)
         pairs = object.__new__(TextSource)
         pairs.__dict__.update(self.__dict__)
         pairs.is_pair, pairs._second = True, self._first
         pairs._starts, pairs._stops = starts[firsts], stops[firsts]
         pairs._second_starts, pairs._second_stops = starts[firsts + 1], stops[firsts + 1]
-        pairs._ends = np.arange(1, len(firsts) + 1)
-        pairs._document_ends = counts.cumsum()
-        pairs._rows = torch.arange(len(firsts))
+        pairs._ends, pairs._document_ends = np.arange(1, len(firsts) + 1), pair_ends
+        here = counts[rows]
+        pairs._rows = torch.from_numpy(np.arange(here.sum()) + np.repeat(pair_ends[rows] - here.cumsum(), here))
         pairs._set_shape(self.shape[0])
         return pairs
 

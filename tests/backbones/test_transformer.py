@@ -8,6 +8,8 @@ import torch
 from torch.nn import functional as F
 
 from skrep.backbones import ROTARY_BASE, Grid, Transformer
+from skrep.text import Sequences
+from skrep.text import packed as fill
 
 SHAPES = [
     {"norm": norm, "positions": positions, "activation": activation, "causal": causal}
@@ -169,3 +171,135 @@ def test_blocks_hold_every_parameter_once():
         parameters = [p for block in module.blocks() for part in block for p in part.parameters()]
         assert {id(p) for p in parameters} == {id(p) for p in module.parameters()}
         assert len(parameters) == len(list(module.parameters()))
+
+
+def test_heads_of_odd_width_against_a_loop_over_tokens():
+    shape = {"norm": "pre", "positions": "rotary", "activation": "gelu", "causal": False}
+    module = built(shape, width=6)  # three columns a head, of which one is not turned
+    with torch.no_grad():
+        ours = module(packed([[3, 1, 4, 1]], 4)[0])[0]
+        expected = naive(module, [3, 1, 4, 1], shape)
+    np.testing.assert_allclose(ours, expected, atol=2e-5)
+
+
+def sequences_of(texts):
+    lengths = torch.tensor([len(text) for text in texts])
+    tokens = torch.tensor([token for text in texts for token in text])
+    positions = torch.cat([torch.arange(len(text)) for text in texts])
+    return Sequences(tokens, positions % 2, positions, lengths, lengths, torch.arange(len(texts)))
+
+
+@every_shape
+def test_rows_that_training_fills(shape):
+    """Outputs and gradients are those of sequences that come alone, wherever they are put."""
+    module = built(shape)
+    generator = np.random.default_rng(0)
+    sequences = sequences_of([generator.integers(11, size=n).tolist() for n in (3, 9, 1, 16, 7, 2, 5)])
+    weights = torch.randn(len(sequences.tokens), 8, generator=torch.Generator().manual_seed(0))
+
+    def gradients(loss):
+        found = torch.autograd.grad(loss, list(module.parameters()), allow_unused=True)
+        return torch.cat([g.flatten() for g in found if g is not None])
+
+    grid, place = fill(sequences, 16)
+    together = module(grid).flatten(0, 1)[place]
+    ours = gradients((together * weights).sum())
+    theirs = torch.zeros_like(ours)
+    start = 0
+    for i, length in enumerate(sequences.lengths.tolist()):
+        part, at = sequences.chosen(np.array([i]))
+        assert at.tolist() == list(range(start, start + length))
+        grid, place = fill(part, length)
+        alone = module(grid).flatten(0, 1)[place]
+        np.testing.assert_allclose(together[at].detach(), alone.detach(), atol=1e-5)
+        theirs += gradients((alone * weights[at]).sum())
+        start += length
+    np.testing.assert_allclose(ours, theirs, atol=1e-4 * float(theirs.abs().max()))
+
+
+@every_shape
+def test_padding_is_seen_by_none_and_breaks_nothing(shape):
+    module = built(shape)
+    grid, _ = packed([[1, 2, 3], [4, 5]], 8)
+    rows = Grid(
+        *(torch.cat([part, torch.full_like(part, value)]) for part, value in zip(grid, (0, 0, 0, -1), strict=True))
+    )
+    other = rows._replace(tokens=torch.where(rows.sequences < 0, 9, rows.tokens))
+    with torch.no_grad():
+        first, second = module(rows), module(other)
+    assert torch.isfinite(first).all()  # of a row that is all padding too
+    np.testing.assert_array_equal(first[0, :5], second[0, :5])
+    module(rows)[0, :5].square().sum().backward()
+    assert all(bool(torch.isfinite(p.grad).all()) for p in module.parameters() if p.grad is not None)
+
+
+@every_shape
+def test_attention_of_every_layer_is_what_forward_used(shape, monkeypatch):
+    module = built(shape)
+    grid, _ = packed([[1, 2, 3, 4, 5], [6, 7]], 8)
+    used = []
+
+    def attend(q, k, v, visible, dropout):
+        weights = torch.empty(*q.shape[:3], k.shape[2])
+        for place in np.ndindex(q.shape[0], q.shape[1], q.shape[2]):
+            row, head, i = place
+            scores = torch.stack([q[place] @ k[row, head, j] for j in range(k.shape[2])]) / math.sqrt(q.shape[3])
+            weights[place] = (scores + visible[row, 0, i]).softmax(0)
+        used.append(weights)
+        return weights @ v
+
+    with torch.no_grad():
+        expected, maps = module(grid), module.attention(grid)
+        monkeypatch.setattr(F, "scaled_dot_product_attention", attend)
+        output = module(grid)
+    np.testing.assert_allclose(output, expected, atol=1e-5)
+    assert len(maps) == len(used) == 2
+    for ours, theirs in zip(maps, used, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_rotary_positions_are_relative():
+    module = built({"norm": "pre", "positions": "rotary", "activation": "gelu", "causal": False})
+    grid, _ = packed([[1, 2, 3, 4]], 4)
+    with torch.no_grad():
+        here, later = module(grid), module(grid._replace(positions=grid.positions + 7))
+        apart = module(grid._replace(positions=2 * grid.positions))
+    np.testing.assert_allclose(here, later, atol=1e-5)
+    assert float((here - apart).abs().max()) > 1e-3
+
+
+def test_second_texts_have_a_vector_where_there_is_one():
+    grid, _ = packed([[1, 2, 3, 4]], 4)
+    others = grid._replace(types=1 - grid.types)
+    for n_types, differs in ((0, False), (1, False), (2, True)):
+        torch.manual_seed(0)
+        module = Transformer().build(11, 16, 8, n_types).eval()
+        with torch.no_grad():
+            assert torch.equal(module(grid), module(others)) != differs
+
+
+def test_numbers_are_left_out_in_training_alone():
+    torch.manual_seed(0)
+    module = Transformer(dropout=0.5).build(11, 16, 8)
+    grid, _ = packed([[1, 2, 3, 4]], 4)
+    with torch.no_grad():
+        assert not torch.equal(module(grid), module(grid))
+        module.eval()
+        assert torch.equal(module(grid), module(grid))
+        plain = Transformer().build(11, 16, 8)
+        plain.load_state_dict(module.state_dict())
+        assert torch.equal(plain.train()(grid), module(grid))
+
+
+@pytest.mark.parametrize("n_heads", [3, 5, 16])
+@pytest.mark.parametrize("positions", ["learned", "rotary"])
+def test_heads_that_do_not_divide_the_width(n_heads, positions):
+    with pytest.raises(
+        ValueError, match=rf"n_heads={n_heads}\): a width of 8 cannot .* among {n_heads} heads.*divisor"
+    ):
+        Transformer(n_heads=n_heads, positions=positions).build(5, 8, 8)
+
+
+def test_heads_nobody_asked_for_that_do_not_divide_the_width():
+    with pytest.raises(ValueError, match=r"n_heads=3\): a width of 200"):
+        Transformer().build(5, 8, 200)

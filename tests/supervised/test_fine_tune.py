@@ -112,6 +112,7 @@ def test_rates_fall_from_layer_to_layer(language):
     by_depth.append(transformer.tokens.weight)
     np.testing.assert_allclose([rate[id(p)] / 5e-4 for p in by_depth], [1, 0.5, 0.25, 0.125])
     assert len(rate) == len(list(module.parameters()))
+    assert {row["lr"] for row in classifier.history_} == {5e-4}  # of what is not slowed down
 
 
 def test_gradients_are_those_of_cross_entropy_through_all_layers(language):

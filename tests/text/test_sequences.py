@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
+import skrep.text.stream
 from skrep.solvers.windows import fill_rows
 from skrep.text import SpecialTokens, TextSource, TokenStream, in_own_rows, packed
 
@@ -178,3 +181,174 @@ def test_grids_hold_every_token_once():
             assert len(set(row[row >= 0].tolist())) <= 1
     assert torch.equal(found, sequences.tokens)
     assert shapes <= {(4, 16), (2, 32)}
+
+
+TEXTS = st.lists(st.integers(0, 50), min_size=1, max_size=6)
+
+
+def assembled(document, second, special, max_length):
+    """Windows of a document, or of a pair, put together as lists; where sentences do not end."""
+    n_special = 2 if second is None else 2 + special.between
+    room = max_length - n_special
+    least = 0 if second is None else min(len(document), len(second), room // 2)
+    is_shorter = second is not None and len(document) <= len(second)
+
+    def cut(text, room):
+        return [text[at : at + room] for at in range(0, len(text), room)] or [[]]
+
+    parts = [cut(document, max(1, least if is_shorter else room - least))]
+    if second is not None:
+        parts.append(cut(second, max(1, room - least if is_shorter else least)))
+    rows = []
+    for i in range(max(map(len, parts))):
+        row = [special.begin, *parts[0][i % len(parts[0])], special.end]
+        if second is not None:
+            row += [special.end] * (special.between - 1) + [*parts[1][i % len(parts[1])], special.end]
+        rows.append(row)
+    return rows
+
+
+@pytest.mark.parametrize("between", [0, 1, 2])  # 0: single texts
+@given(TEXTS, st.integers(8, 40), st.randoms(use_true_random=False))
+def test_batches_against_lists(between, lengths, max_length, random):
+    special = SpecialTokens(0, 1, 2, 3, 4, max(1, between))
+    documents = [[random.choice((5, 6, 7, 8)) for _ in range(n)] for n in lengths]
+    seconds = [[random.choice((10, 11)) for _ in range(random.randrange(50))] for _ in lengths] if between else None
+    data = source(documents, seconds, max_length, special)
+    index = torch.tensor([random.randrange(len(lengths)) for _ in range(7)])
+    expected = [
+        assembled(documents[i], seconds[i] if between else None, special, max_length) for i in index.tolist()
+    ]  # fmt: skip
+    for some, which in ((data, index), (data.subset(index), torch.arange(7))):
+        sequences = some.take(which, CPU)
+        assert listed(sequences) == [row for rows in expected for row in rows]
+        assert sequences.of_documents.tolist() == [sum(map(len, rows)) for rows in expected]
+        windows = data.as_windows().take(sequences.numbers, CPU)
+        assert torch.equal(windows.tokens, sequences.tokens)
+        assert torch.equal(windows.types, sequences.types)
+        assert data.documents_of(sequences.numbers).tolist() == [
+            int(i) for i, rows in zip(index, expected, strict=True) for _ in rows
+        ]
+    assert data.subset(index).n_windows == sum(map(len, expected))
+    assert data.subset(index).n_tokens == sum(len(row) for rows in expected for row in rows)
+
+
+def test_pairs_share_the_room():
+    for n, m, first, second in ((100, 100, 4, 5), (2, 100, 2, 7), (100, 2, 7, 2), (0, 100, 0, 9), (100, 0, 9, 0)):
+        sequences = source(drawn([n]), drawn([m], seed=1)).take(torch.arange(1), CPU)
+        kinds = sequences.types[: int(sequences.lengths[0])]
+        assert [int((kinds == 0).sum()) - 2, int((kinds == 1).sum()) - 1] == [first, second]
+
+
+def test_no_documents_at_all():
+    data = source(drawn([4, 30]))
+    for nothing in (data.take(torch.arange(0), CPU), data.subset(torch.arange(0)).take(torch.arange(0), CPU)):
+        assert [len(part) for part in nothing] == [0] * 6
+        grid, place = packed(nothing, 12)
+        assert grid.tokens.shape == (0, 12)
+        assert len(place) == 0
+    assert list(data.subset(torch.arange(0)).pieces(10)) == []
+    assert source([]).n_windows == source([]).n_tokens == 0
+
+
+@given(TEXTS, st.integers(1, 100))
+def test_pieces_are_no_larger_than_asked_for_but_of_one_document(lengths, most):
+    data = source(drawn(lengths))
+    sizes = [data.subset(torch.tensor([i])).n_tokens for i in range(len(lengths))]
+    before = 0
+    for start, stop in data.pieces(most):
+        assert start == before
+        assert stop == start + 1 or sum(sizes[start:stop]) <= most
+        assert stop == len(sizes) or sum(sizes[start : stop + 1]) > most  # the next one had no room
+        before = stop
+    assert before == len(lengths)
+
+
+def test_documents_in_a_file_are_cut_as_in_memory(monkeypatch):
+    documents = drawn([30, 0, 7, 100, 12] * 4)
+    inside = source(documents)
+    monkeypatch.setattr(skrep.text.stream, "MOST_IN_MEMORY", 10)
+    monkeypatch.setattr(skrep.text.stream, "CHUNK", 40)  # windows are found piece by piece
+    outside = source(documents)
+    assert not outside._first.in_memory
+    for ours, theirs in ((outside, inside), (outside.halves(), inside.halves())):
+        index = torch.arange(len(theirs)).flip(0)
+        for part, expected in zip(ours.take(index, CPU), theirs.take(index, CPU), strict=True):
+            assert torch.equal(part, expected)
+
+
+def test_halves_hold_whole_documents_of_an_even_number_of_windows():
+    documents = [[token if token != STOP else 10 for token in document] for document in drawn([16, 2, 5, 8, 0, 1])]
+    halves = source(documents).halves()  # windows of 4
+    sequences = halves.take(torch.arange(len(halves)), CPU)
+    texts: dict = {}
+    kinds = sequences.types.split(sequences.lengths.tolist())
+    for row, kind, owner in zip(listed(sequences), kinds, halves.documents_of(sequences.numbers).tolist(), strict=True):
+        cut = int((kind == 0).sum())
+        texts.setdefault(owner, []).extend(row[1 : cut - 1] + row[cut:-1])
+    assert texts == {i: documents[i] for i in range(4)}
+
+
+def test_own_second_texts_change_nothing():
+    halves = source(drawn([20, 9])).halves()
+    sequences = halves.take(torch.arange(len(halves)), CPU)
+    for part, same in zip(sequences, sequences.with_second_of(torch.arange(len(halves))), strict=True):
+        assert torch.equal(part, same)
+
+
+def test_second_texts_of_other_lengths():
+    pairs = source(drawn([3, 0, 4]), drawn([0, 5, 2], seed=1))
+    sequences = pairs.take(torch.arange(3), CPU)
+    rows, others = listed(sequences), [2, 0, 0]
+    cuts = [5, 2, 6]
+    exchanged = sequences.with_second_of(torch.tensor(others))
+    assert listed(exchanged) == [row[:cut] + rows[j][cuts[j] :] for row, cut, j in zip(rows, cuts, others, strict=True)]
+    assert exchanged.lengths.tolist() == exchanged.of_documents.tolist() == [8, 3, 7]
+    for kinds, positions, cut in zip(
+        exchanged.types.split([8, 3, 7]), exchanged.positions.split([8, 3, 7]), cuts, strict=True
+    ):
+        assert kinds.tolist() == [0] * cut + [1] * (len(kinds) - cut)
+        assert positions.tolist() == list(range(len(positions)))
+
+
+def test_grids_of_a_sequence_do_not_depend_on_the_others():
+    data = source(drawn([25, 3, 0, 30, 12, 28, 1]), max_length=40)
+    alone = {}
+    for i in range(7):
+        ((grid, place, _),) = in_own_rows(data.take(torch.tensor([i]), CPU), 40, 96)
+        alone[i] = grid, place
+    sequences = data.take(torch.arange(7), CPU)
+    starts = (sequences.lengths.cumsum(0) - sequences.lengths).tolist()
+    seen = set()
+    for grid, place, at in in_own_rows(sequences, 40, 96):
+        for row in range(len(grid.tokens)):
+            here = grid.sequences[row] >= 0
+            if not here.any():
+                continue
+            i = starts.index(int(at[place == row * grid.tokens.shape[1]]))
+            seen.add(i)
+            own, _ = alone[i]
+            assert own.tokens.shape == grid.tokens.shape  # the same kernels
+            for part, expected in zip(grid[:3], own[:3], strict=True):
+                assert torch.equal(part[row], expected[0])
+            assert torch.equal(here, own.sequences[0] >= 0)
+    assert seen == set(range(7))
+
+
+def test_halves_of_some_documents_know_which():
+    halves = source([[10] * 6, [20] * 6, [30] * 6, [40] * 6]).subset(torch.tensor([3, 2])).halves()
+    sequences = halves.take(torch.arange(len(halves)), CPU)
+    assert halves.documents_of(sequences.numbers).tolist() == [3, 2]
+    assert set(halves.stream().tokens(0, 12).tolist()) == {30, 40}
+
+
+def test_halves_leave_no_token_out():
+    documents = drawn([20, 2, 1, 9, 0, 13, 50])
+    halves = source(documents).halves()
+    sequences = halves.take(torch.arange(len(halves)), CPU)
+    begins = halves._first.ends - [len(document) for document in documents]
+    seen = set()
+    for i in sequences.numbers.tolist():
+        seen |= set(range(halves._starts[i], halves._stops[i]))
+        seen |= set(range(halves._second_starts[i], halves._second_stops[i]))
+    assert seen == set(range(95)) - {int(begins[2])}  # a single token has no neighbour

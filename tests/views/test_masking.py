@@ -1,10 +1,16 @@
 """BERT's rule for hidden tokens."""
 
+import copy
+
 import numpy as np
+import pytest
 import torch
 from torch.nn import functional as F
 
+from skrep import MaskedLMTransformer
+from skrep.data import Batch
 from skrep.objectives import token_cross_entropy
+from skrep.text import TextSource, TokenStream, packed
 from skrep.views import mask_tokens
 
 MASK, N_SPECIAL, N_TOKENS = 4, 5, 1000
@@ -70,13 +76,9 @@ def test_cross_entropy_against_a_loop_and_of_nothing():
 
 
 def test_the_loss_of_chosen_tokens_is_that_of_all_where_others_are_ignored():
-    from skrep import MaskedLMTransformer
-
     texts = ["the cat sat on the mat", "a dog ran", "fish swim in the deep sea"] * 10
     bert = MaskedLMTransformer(16, max_epochs=1, random_state=0).fit(texts)
     data, module = bert._read(texts, reset=False).as_windows(), bert.net_.module_
-    from skrep.data import Batch
-
     index = torch.arange(len(data))
     views = bert.make_views(data, module)
     (grid, at, _), (tokens, _) = views(Batch(data.take(index, torch.device("cpu")), None, index), torch.Generator())
@@ -86,3 +88,99 @@ def test_the_loss_of_chosen_tokens_is_that_of_all_where_others_are_ignored():
         target = torch.full((len(everywhere),), -100)
         target[at] = tokens
         assert abs(float(ours - F.cross_entropy(everywhere, target))) < 1e-6
+
+
+def test_whole_words_are_chosen_and_changed_token_by_token():
+    n = 1_000_000
+    lengths = torch.randint(1, 4, (n,), generator=torch.Generator().manual_seed(2))
+    words = torch.arange(n).repeat_interleave(lengths)[:n]
+    firsts = torch.searchsorted(words, words)  # where the word of each token begins
+    tokens = torch.randint(N_SPECIAL, N_TOKENS, (n,), generator=torch.Generator().manual_seed(1))
+    seen, chosen = masked(tokens, words=firsts)
+    of_word = torch.zeros(n, dtype=torch.bool)
+    of_word[chosen] = True
+    assert torch.equal(of_word, of_word[firsts])
+    n_words = int(words[-1]) + 1
+    assert within_three_errors(int((of_word & (firsts == torch.arange(n))).sum()), n_words, 0.15)
+    hidden = seen[chosen] == MASK
+    assert within_three_errors(int(hidden.sum()), len(chosen), 0.8)  # what becomes of each is drawn for each
+    beside = (firsts[chosen][1:] == firsts[chosen][:-1]).nonzero()[:, 0]  # of the same word
+    assert within_three_errors(int((hidden[beside] == hidden[beside + 1]).sum()), len(beside), 0.8**2 + 0.2**2)
+
+
+def test_everything_and_nothing_can_be_chosen():
+    tokens = torch.arange(20)
+    before = tokens.clone()
+    _, chosen = masked(tokens, fraction=1.0)
+    assert chosen.tolist() == list(range(N_SPECIAL, 20))
+    assert torch.equal(tokens, before)
+    seen, chosen = masked(torch.arange(N_SPECIAL), fraction=1.0)
+    assert seen.tolist() == list(range(N_SPECIAL))
+    assert len(chosen) == 0
+    alone = torch.zeros(3, dtype=torch.int64)  # a vocabulary of special tokens
+    seen, chosen = mask_tokens(alone, alone > 0, 0.15, draws(3), MASK, alone[:0])
+    assert len(chosen) == 0
+    assert torch.equal(seen, alone)
+
+
+@pytest.fixture(scope="module")
+def words():
+    """A network of words, and a million of them in sequences."""
+    known = [f"w{i}" for i in range(500)]
+    bert = MaskedLMTransformer(8, max_epochs=0, embeddings="random", random_state=0).fit([known])
+    generator = np.random.default_rng(0)
+    numbers = generator.integers(0, 500 + N_SPECIAL, size=1_000_000).astype(np.int32)  # special ones too
+    stream = TokenStream()
+    stream.append(numbers, np.arange(100, len(numbers) + 1, 100, dtype=np.int64))
+    special = bert._special
+    assert special.numbers() == list(range(N_SPECIAL))
+    source = TextSource(stream.finish(), None, special, 128, np.zeros(500 + N_SPECIAL, bool))
+    return bert, source.as_windows()
+
+
+def views_of(bert, data, seed, index=None):
+    """What a batch is shown as, token by token: where it was chosen, what is seen, what was there."""
+    index = torch.arange(len(data)) if index is None else index
+    sequences = data.take(index, torch.device("cpu"))
+    views = bert.make_views(data, bert.net_.module_)
+    (grid, at, _), (hidden, _) = views(Batch(sequences, None, index), torch.Generator().manual_seed(seed))
+    _, place = packed(sequences, data.shape[0])
+    where = torch.full((grid.tokens.numel(),), -1)
+    where[place] = torch.arange(len(place))
+    chosen = torch.zeros(len(place), dtype=torch.bool)
+    chosen[where[at]] = True
+    assert torch.equal(sequences.tokens[where[at]], hidden)
+    return chosen, grid.tokens.flatten()[place], sequences.tokens
+
+
+@pytest.mark.parametrize("masking", ["dynamic", "static"])
+def test_statistics_of_what_the_network_is_shown(masking, words):
+    bert, data = words
+    chosen, seen, tokens = views_of(copy.copy(bert).set_params(masking=masking), data, 0)
+    may = tokens >= N_SPECIAL
+    assert bool(may[chosen].all())
+    assert torch.equal(seen[~chosen], tokens[~chosen])
+    assert within_three_errors(int(chosen.sum()), int(may.sum()), 0.15)
+    now, then = seen[chosen], tokens[chosen]
+    n, by_chance = len(now), 0.1 / 500
+    assert within_three_errors(int((now == MASK).sum()), n, 0.8)
+    assert within_three_errors(int((now == then).sum()), n, 0.1 + by_chance)
+    drawn = now[(now != MASK) & (now != then)]
+    assert within_three_errors(len(drawn), n, 0.1 - by_chance)
+    counts = torch.bincount(drawn, minlength=500 + N_SPECIAL)
+    assert counts[:N_SPECIAL].sum() == 0
+    expected = len(drawn) / 500  # each other token is as likely
+    assert abs(float(((counts[N_SPECIAL:] - expected) ** 2 / expected).sum()) - 499) < 5 * np.sqrt(2 * 499)
+
+
+def test_static_masks_stay_with_their_tokens_and_dynamic_ones_do_not(words):
+    bert, data = words
+    n = 500
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(0))
+    for masking, is_same in (("static", True), ("dynamic", False)):
+        changed = copy.copy(bert).set_params(masking=masking)
+        first = [part.split(102) for part in views_of(changed, data, 0, torch.arange(n))]
+        second = [part.split(102) for part in views_of(changed, data, 1, order)]  # another epoch, another order
+        for a, b in zip(first[:2], second[:2], strict=True):
+            same = [torch.equal(a[int(window)], b[at]) for at, window in enumerate(order)]
+            assert all(same) if is_same else not any(same)
