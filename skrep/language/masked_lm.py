@@ -1,5 +1,6 @@
 """Masked language models: tokens are hidden, and guessed from those around them (BERT, Devlin et al. 2019)."""
 
+import copy
 import itertools
 import json
 import os
@@ -29,12 +30,16 @@ from skrep.text import (
     TextSource,
     TokenStream,
     encode_documents,
+    is_iterator,
     learned_tokenizer,
     packed,
     read_documents,
+    require_again_and_again,
     require_documents,
+    require_tokenizer,
     skip_gram_vectors,
     tokenise,
+    tokenizers_library,
 )
 from skrep.views import mask_tokens
 
@@ -311,26 +316,13 @@ class MaskedLMTransformer(DocumentInput, TorchTransformer):
         """Hook: what X says, as an iterable of documents; `reset` is True in ``fit``."""
         return X
 
-    def _check_together(self) -> None:
-        takes = self.tokenizer is None or callable(self.tokenizer) or hasattr(self.tokenizer, "encode_batch")
-        if not takes:
-            raise ValueError(
-                f"tokenizer={self.tokenizer!r:.60}: expected a function of a text, a SubwordTokenizer or a tokenizer "
-                "of Hugging Face's tokenizers."
-            )
-        if self.unlabeled is not None:
-            for documents in _columns(self.unlabeled, "unlabeled"):
-                if _is_iterator(documents):
-                    raise ValueError(
-                        "unlabeled is an iterator, which can be gone through once: another fit would find nothing. "
-                        "Pass a list or skrep.text.TextLines."
-                    )
-
     def _read(self, X: Any, *, reset: bool) -> TextSource:
         if reset:
-            self._check_together()
+            require_tokenizer(self.tokenizer)
         columns = _columns(self._documents(X, reset=reset), "X")
         more = None if self.unlabeled is None or not reset else _columns(self.unlabeled, "unlabeled")
+        for documents in more or ():
+            require_again_and_again(documents, "unlabeled")
         if more is not None and len(more) != len(columns):
             raise ValueError(
                 f"unlabeled has {len(more)} text(s) a document, X has {len(columns)}. Pass pairs in both, or in none."
@@ -398,28 +390,28 @@ class MaskedLMTransformer(DocumentInput, TorchTransformer):
         self.backbone_ = Transformer(**SHAPE) if self.backbone is None else self.backbone
         self._n_types = 0 if self.backbone_.norm == "pre" else 2  # ModernBERT has none, BERT two
         self._width, self._length = self.n_components or WIDTH, self.max_length or LENGTH
-        first = next(iter(collections[0]), None) if not _is_iterator(collections[0]) else None
+        first = None if is_iterator(collections[0]) else next(iter(collections[0]), None)
         is_list = isinstance(first, (list, tuple, np.ndarray))
         self._knows_words = callable(self.tokenizer) or (self.tokenizer is None and is_list)
-        if self._knows_words:
-            pieces = self._frequent_words(collections)
-            self.tokenizer_ = None
-        else:
-            tokenizer = SubwordTokenizer(vocab_size=PIECES) if self.tokenizer is None else self.tokenizer
-            if not isinstance(tokenizer, SubwordTokenizer):  # as it is, but that no text is cut off
-                tokenizer, given = SubwordTokenizer(), tokenizer
-                tokenizer.json_ = given.to_str()
-            is_ready = hasattr(tokenizer, "json_") and tokenizer is not self.tokenizer
-            self.tokenizer_ = tokenizer if is_ready else learned_tokenizer(self, tokenizer, *_joined(collections))
-            assert self.tokenizer_ is not None
-            pieces = self.tokenizer_.pieces()
+        self.tokenizer_ = None if self._knows_words else self._fitted_tokenizer(collections)
+        pieces = self._frequent_words(collections) if self.tokenizer_ is None else self.tokenizer_.pieces()
         names = set(self._names)
         self.vocabulary_ = [*self._names, *(piece for piece in pieces if piece not in names)]
+
+    def _fitted_tokenizer(self, collections: list[Any]) -> SubwordTokenizer:
+        tokenizer = SubwordTokenizer(vocab_size=PIECES) if self.tokenizer is None else self.tokenizer
+        if isinstance(tokenizer, SubwordTokenizer):
+            fitted = learned_tokenizer(self, tokenizer, *collections)
+            assert fitted is not None
+            return fitted
+        as_it_is = SubwordTokenizer()  # but that no text is cut off
+        as_it_is.json_ = tokenizer.to_str()
+        return as_it_is
 
     def _frequent_words(self, collections: list[Any]) -> list[str]:
         counts: dict[str, int] = {}
         for documents in collections:
-            if _is_iterator(documents):
+            if is_iterator(documents):
                 raise ValueError(
                     "words are counted before they are learned from, but X (or unlabeled) is an iterator, which can "
                     "be gone through once. Pass a list."
@@ -555,8 +547,7 @@ class MaskedLMTransformer(DocumentInput, TorchTransformer):
         self._has_head |= self.n_epochs_ > 0
 
     def _count_features(self, data: Source) -> None:
-        self._encoder()  # an error now, not in transform
-        self.net_.module_.eval()
+        self.net_.module_.eval()  # they are known without a trial
 
     # --- features -------------------------------------------------------------------------------------------------
 
@@ -643,7 +634,7 @@ class MaskedLMTransformer(DocumentInput, TorchTransformer):
         device = torch.device(net.device)
         generator = torch.Generator(device).manual_seed(derive_seed(self._seed, _SCORE))
         net.module_.eval()
-        plain = _with(self, next_sentence=False, masking="dynamic")
+        plain = copy.copy(self).set_params(next_sentence=False, masking="dynamic")
         views = plain.make_views(data, net.module_)
         total, n = 0.0, 0
         for batch in ordered_batches(data, net.batch_size, device):
@@ -757,7 +748,7 @@ class MaskedLMTransformer(DocumentInput, TorchTransformer):
             words = [mask if word == "[MASK]" else word for word in text]
             at = [-1, *(i for i, word in enumerate(words) if word == mask), len(words)]
             parts = [list(words[i + 1 : j]) for i, j in itertools.pairwise(at)]
-        stream = _with(self, input="content")._stream(parts)
+        stream = copy.copy(self).set_params(input="content")._stream(parts)
         starts = [0, *stream.ends.tolist()]
         pieces: list[np.ndarray] = []
         for i, (start, end) in enumerate(itertools.pairwise(starts)):
@@ -841,8 +832,7 @@ class MaskedLMTransformer(DocumentInput, TorchTransformer):
             raise ValueError(
                 "what prepares texts cannot be written: preprocessor, or strip_accents that is not 'unicode' or None."
             )
-        import tokenizers
-
+        tokenizers = tokenizers_library()
         state = json.loads(self.tokenizer_.json_)
         if self.init is None:
             number = {piece: i for i, piece in enumerate(self.vocabulary_)}
@@ -876,18 +866,6 @@ class MaskedLMTransformer(DocumentInput, TorchTransformer):
 CPU = torch.device("cpu")
 
 
-def _with(estimator: Any, **changes: Any) -> Any:
-    """The estimator with other parameters, its fitted state shared."""
-    other = object.__new__(type(estimator))
-    other.__dict__.update(vars(estimator) | changes)
-    return other
-
-
-def _is_iterator(documents: Any) -> bool:
-    require_documents(documents)
-    return iter(documents) is documents
-
-
 def _columns(X: Any, name: str) -> list[Any]:
     """The documents, or first and second texts of pairs."""
     shape = getattr(X, "shape", None)
@@ -896,21 +874,6 @@ def _columns(X: Any, name: str) -> list[Any]:
         return [take(0), take(1)]
     require_documents(X, name)
     return [X]
-
-
-def _joined(collections: list[Any]) -> tuple[Any, Any]:
-    """Several collections as two at most, which can be gone through again and again."""
-    first, *others = collections
-    return first, _Chained(others) if others else None
-
-
-class _Chained:
-    def __init__(self, collections: list[Any]):
-        self._collections = collections
-
-    def __iter__(self) -> Iterator[Any]:
-        for documents in self._collections:
-            yield from documents
 
 
 def _of_kind(kind: type, documents: Iterator[Any]) -> Iterator[Any]:

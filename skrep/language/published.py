@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from skrep.backbones import ROTARY_BASE, Transformer, TransformerModule
-from skrep.text import SubwordTokenizer
+from skrep.text import SubwordTokenizer, tokenizers_library
 
 __all__ = ["Published", "read_published", "write_published"]
 
@@ -270,8 +270,7 @@ def _pairs(kind: str, n_layers: int) -> Iterator[tuple[str, list[str]]]:
 
 
 def _read_tokenizer(folder: Path) -> str:
-    import tokenizers
-
+    tokenizers = tokenizers_library()
     path = folder / "tokenizer.json"
     if path.is_file():
         try:

@@ -2,11 +2,20 @@
 
 from skrep.text.encoder import TextEncoder, encode_documents
 from skrep.text.pooling import POOLINGS, centre_and_distance, common_direction, means, pooled
-from skrep.text.reading import WORD_PATTERN, DocumentInput, TextInput, TextLines, read_documents, require_documents
+from skrep.text.reading import (
+    WORD_PATTERN,
+    DocumentInput,
+    TextInput,
+    TextLines,
+    is_iterator,
+    read_documents,
+    require_again_and_again,
+    require_documents,
+)
 from skrep.text.sequences import Sequences, SpecialTokens, TextSource, in_own_rows, packed
 from skrep.text.skip_gram import skip_gram_vectors
 from skrep.text.stream import TokenStream
-from skrep.text.subword_tokenizer import SubwordTokenizer
+from skrep.text.subword_tokenizer import SubwordTokenizer, require_tokenizer, tokenizers_library
 from skrep.text.tokenise import Tokenised, code_points, learned_tokenizer, tokenise
 from skrep.text.vectors import WordVectors
 
@@ -29,12 +38,16 @@ __all__ = [
     "means",
     "pooled",
     "read_documents",
+    "require_again_and_again",
     "require_documents",
+    "require_tokenizer",
     "centre_and_distance",
     "encode_documents",
     "in_own_rows",
+    "is_iterator",
     "learned_tokenizer",
     "packed",
     "skip_gram_vectors",
     "tokenise",
+    "tokenizers_library",
 ]

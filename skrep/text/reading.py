@@ -13,7 +13,16 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 from skrep.params import param, params
 
-__all__ = ["WORD_PATTERN", "DocumentInput", "TextInput", "TextLines", "read_documents", "require_documents"]
+__all__ = [
+    "WORD_PATTERN",
+    "DocumentInput",
+    "TextInput",
+    "TextLines",
+    "is_iterator",
+    "read_documents",
+    "require_again_and_again",
+    "require_documents",
+]
 
 # Words of one character or more: CountVectorizer's has two, and so neither I nor a.
 WORD_PATTERN = r"(?u)\b\w+\b"
@@ -179,6 +188,21 @@ def require_documents(X: Any, name: str = "X") -> None:
         )
     if isinstance(X, (Mapping, Set)) or not hasattr(X, "__iter__"):
         raise ValueError(f"{name} is a {type(X).__name__}; {expected}. Pass a list.")
+
+
+def require_again_and_again(documents: Any, name: str) -> None:
+    """Raise ValueError unless these are documents that each fit can go through; `name` is that of the parameter."""
+    require_documents(documents, name)
+    if is_iterator(documents):
+        raise ValueError(
+            f"{name} is an iterator, which can be gone through once: another fit would find nothing. Pass a list or "
+            "skrep.text.TextLines."
+        )
+
+
+def is_iterator(documents: Any) -> bool:
+    """Whether documents can be gone through only once."""
+    return iter(documents) is documents
 
 
 def _read(item: Any, i: int, decode: Callable[[Any], str], texts: DocumentInput) -> Any:

@@ -1,5 +1,6 @@
 """Documents as sequences of tokens for a network: cut into windows, put together in batches, laid into rows."""
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -46,13 +47,8 @@ class Sequences(NamedTuple):
 
     def grid(self, rows: np.ndarray, columns: np.ndarray, n_rows: int, length: int) -> tuple[Grid, Tensor]:
         """The sequences in rows, and where in them each token is: its number if rows lie one behind the other."""
-        lengths = self.lengths.numpy()
-        starts = torch.from_numpy(rows * length + columns).repeat_interleave(self.lengths)
-        ends = lengths.cumsum()
-        within = torch.arange(int(lengths.sum())) - torch.from_numpy(ends - lengths).repeat_interleave(self.lengths)
-        device = self.tokens.device
-        place = (starts + within).to(device)
-        number = torch.arange(len(lengths)).repeat_interleave(self.lengths).to(device)
+        number = torch.arange(len(rows)).repeat_interleave(self.lengths).to(self.tokens.device)
+        place = torch.from_numpy(rows * length + columns).to(number.device)[number] + self.positions
 
         def laid(values: Tensor, padding: int) -> Tensor:
             flat = values.new_full((n_rows * length,), padding)
@@ -176,13 +172,19 @@ class TextSource(Source):
             self._pair(lengths, np.diff(second.ends, prepend=0), room, ends_sentence)
         self._document_ends, self._ends_sentence = self._ends, ends_sentence
         self._rows = torch.arange(len(lengths))
-        self._set_shape(max_length)
+        self.n_samples, self.shape = len(lengths), (max_length,)
+
+    def _between(self) -> int:
+        return self.special.between if self.is_pair else 0
 
     def _n_special(self) -> int:
-        return 2 + self.special.between if self.is_pair else 2
+        return 2 + self._between()
 
-    def _set_shape(self, max_length: int) -> None:
-        self.n_samples, self.shape = len(self._rows), (max_length,)
+    def _with(self, rows: Tensor, **changes: Any) -> "TextSource":
+        """Other documents from the same streams."""
+        other = copy.copy(self)
+        vars(other).update(changes, _rows=rows, n_samples=len(rows))
+        return other
 
     def _pair(self, lengths: np.ndarray, others: np.ndarray, room: int, ends_sentence: np.ndarray) -> None:
         """Windows of pairs. The shorter text has half of the room at most, the longer what is left.
@@ -247,13 +249,8 @@ class TextSource(Source):
 
     def as_windows(self) -> "TextSource":
         """A source in which each window is a document."""
-        windows = self._of(self._rows.numpy())
-        alone = object.__new__(TextSource)
-        alone.__dict__.update(self.__dict__)
-        alone._ends = np.arange(1, len(self._starts) + 1)
-        alone._rows = torch.from_numpy(windows)
-        alone._set_shape(self.shape[0])
-        return alone
+        windows = torch.from_numpy(self._of(self._rows.numpy()))
+        return self._with(windows, _ends=np.arange(1, len(self._starts) + 1))
 
     def take(self, index: Tensor, device: torch.device) -> Any:
         """The sequences of the documents at `index`, as :class:`Sequences`."""
@@ -275,9 +272,6 @@ class TextSource(Source):
             torch.from_numpy(windows),
         )  # fmt: skip
 
-    def _between(self) -> int:
-        return self.special.between if self.is_pair else 0
-
     def documents_of(self, windows: Tensor) -> Tensor:
         """To which documents windows belong; see :attr:`Sequences.numbers`."""
         return torch.from_numpy(np.searchsorted(self._document_ends, windows.numpy(), side="right"))
@@ -297,16 +291,18 @@ class TextSource(Source):
         pair_ends = counts.cumsum()
         within = np.arange(counts.sum()) - np.repeat(pair_ends - counts, counts)
         firsts = np.repeat(ends - numbers, counts) + np.minimum(2 * within, np.repeat(numbers, counts) - 2)
-        pairs = object.__new__(TextSource)
-        pairs.__dict__.update(self.__dict__)
-        pairs.is_pair, pairs._second = True, self._first
-        pairs._starts, pairs._stops = starts[firsts], stops[firsts]
-        pairs._second_starts, pairs._second_stops = starts[firsts + 1], stops[firsts + 1]
-        pairs._ends, pairs._document_ends = np.arange(1, len(firsts) + 1), pair_ends
         here = counts[rows]
-        pairs._rows = torch.from_numpy(np.arange(here.sum()) + np.repeat(pair_ends[rows] - here.cumsum(), here))
-        pairs._set_shape(self.shape[0])
-        return pairs
+        return self._with(
+            torch.from_numpy(np.arange(here.sum()) + np.repeat(pair_ends[rows] - here.cumsum(), here)),
+            is_pair=True,
+            _second=self._first,
+            _starts=starts[firsts],
+            _stops=stops[firsts],
+            _second_starts=starts[firsts + 1],
+            _second_stops=stops[firsts + 1],
+            _ends=np.arange(1, len(firsts) + 1),
+            _document_ends=pair_ends,
+        )
 
     def stream(self) -> TokenStream:
         """All tokens of the documents (of which there are windows) here, without those that begin and end sequences."""
@@ -329,12 +325,7 @@ class TextSource(Source):
             yield part.lengths
 
     def subset(self, index: Tensor) -> "TextSource":
-        some = object.__new__(TextSource)
-        some.__dict__.update(self.__dict__)
-        some._rows = self._rows[index]
-        some.y = None if self.y is None else self.y[index]
-        some._set_shape(self.shape[0])
-        return some
+        return self._with(self._rows[index], y=None if self.y is None else self.y[index])
 
 
 def _windows(

@@ -16,12 +16,25 @@ from sklearn.utils.validation import check_is_fitted
 from skrep.params import Integer, check_params, param, params
 from skrep.text.reading import require_documents
 
-__all__ = ["SubwordTokenizer", "split_with", "takes_batches"]
+__all__ = ["SubwordTokenizer", "require_tokenizer", "split_with", "takes_batches", "tokenizers_library"]
+
+
+# Letters of a word from which on WordPiece calls it unknown.
+LONGEST_WORD = 100
 
 
 def takes_batches(tokenizer: Any) -> bool:
     """Whether it is one of that library's tokenizers, or ours."""
     return hasattr(tokenizer, "encode_batch")
+
+
+def require_tokenizer(tokenizer: Any) -> None:
+    """Raise ValueError for a parameter that cannot cut texts; None can."""
+    if tokenizer is not None and not callable(tokenizer) and not takes_batches(tokenizer):
+        raise ValueError(
+            f"tokenizer={tokenizer!r:.60}: expected a function of a text, a SubwordTokenizer or a tokenizer of Hugging "
+            "Face's tokenizers."
+        )
 
 
 def split_with(tokenizer: Any, texts: list[str]) -> list[list[str]]:
@@ -41,7 +54,8 @@ def _valid(text: str) -> str:
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
-def _library() -> Any:
+def tokenizers_library() -> Any:
+    """Hugging Face's ``tokenizers``, or an ImportError that says how to get it."""
     try:
         import tokenizers
     except ImportError:
@@ -49,15 +63,12 @@ def _library() -> Any:
     return tokenizers
 
 
-# Letters of a word from which on WordPiece calls it unknown.
-LONGEST_WORD = 100
-
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @functools.lru_cache(8)
 def _from_json(text: str) -> Any:
-    tokenizer = _library().Tokenizer.from_str(text)
+    tokenizer = tokenizers_library().Tokenizer.from_str(text)
     tokenizer.no_truncation()  # some files ask for it; no text is cut without a word
     tokenizer.no_padding()
     return tokenizer
@@ -125,7 +136,7 @@ class SubwordTokenizer(BaseEstimator):
             If `file` is not a tokenizer's.
         """
         check_params(self)
-        library = _library()
+        library = tokenizers_library()
         if self.file is not None:
             try:
                 tokenizer = library.Tokenizer.from_file(str(Path(self.file)))

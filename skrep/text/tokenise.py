@@ -17,7 +17,7 @@ import numpy as np
 from sklearn.base import clone
 
 from skrep.data import ahead
-from skrep.text.reading import DocumentInput, read_documents
+from skrep.text.reading import DocumentInput, is_iterator, read_documents
 from skrep.text.stream import TokenStream
 from skrep.text.subword_tokenizer import SubwordTokenizer, split_with, takes_batches
 
@@ -90,7 +90,7 @@ def tokenise(
     return Tokenised(stream.finish(), list(table))
 
 
-def learned_tokenizer(texts: DocumentInput, tokenizer: Any, X: Any, unlabeled: Any = None) -> SubwordTokenizer | None:
+def learned_tokenizer(texts: DocumentInput, tokenizer: Any, *collections: Any) -> SubwordTokenizer | None:
     """A copy of a tokenizer that learns, fitted to documents as `texts` reads them; None where it is no such one.
 
     Parameters
@@ -99,8 +99,8 @@ def learned_tokenizer(texts: DocumentInput, tokenizer: Any, X: Any, unlabeled: A
         How documents are read.
     tokenizer : object
         The tokenizer.
-    X, unlabeled : iterable
-        Documents.
+    *collections : iterables
+        Documents; None is passed over.
 
     Raises
     ------
@@ -109,14 +109,14 @@ def learned_tokenizer(texts: DocumentInput, tokenizer: Any, X: Any, unlabeled: A
     """
     if not isinstance(tokenizer, SubwordTokenizer):
         return None
-    collections = [X] if unlabeled is None else [X, unlabeled]
-    if any(iter(documents) is documents for documents in collections):
+    given = [documents for documents in collections if documents is not None]
+    if any(map(is_iterator, given)):
         raise ValueError(
             "a tokenizer that learns needs the documents twice, but X (or unlabeled) is an iterator, which can be "
             "gone through once. Pass a list or skrep.text.TextLines."
         )
     prepare = texts._vectorizer().build_preprocessor()
-    read = itertools.chain.from_iterable(read_documents(texts, documents) for documents in collections)
+    read = itertools.chain.from_iterable(read_documents(texts, documents) for documents in given)
     fitted: SubwordTokenizer = clone(tokenizer).fit(prepare(_text(document)) for document in read)
     return fitted
 

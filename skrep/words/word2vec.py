@@ -39,7 +39,8 @@ from skrep.text import (
     learned_tokenizer,
     means,
     pooled,
-    require_documents,
+    require_again_and_again,
+    require_tokenizer,
     tokenise,
 )
 from skrep.words.training import STATE_KEYS, Training, Weights, mean_loss
@@ -406,20 +407,11 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
                 )
             if self.vectors is not None:
                 raise ValueError("subwords are learned, but vectors= are used as they are. Leave one of them out.")
-        if self.tokenizer is not None and not callable(self.tokenizer) and not hasattr(self.tokenizer, "encode_batch"):
-            raise ValueError(
-                f"tokenizer={self.tokenizer!r:.60}: expected a function of a text, a SubwordTokenizer or a "
-                "tokenizer of Hugging Face's tokenizers."
-            )
+        require_tokenizer(self.tokenizer)
         if self.vocabulary is not None and not len(self.vocabulary):
             raise ValueError("vocabulary is empty; expected words.")
         if self.unlabeled is not None:
-            require_documents(self.unlabeled, "unlabeled")
-            if iter(self.unlabeled) is self.unlabeled:
-                raise ValueError(
-                    "unlabeled is an iterator, which can be gone through once: another fit would find nothing. Pass a "
-                    "list or skrep.text.TextLines."
-                )
+            require_again_and_again(self.unlabeled, "unlabeled")
         resolve_device(self.device)
         if self.n_jobs == 0:
             raise ValueError("n_jobs=0: expected a number of threads, -1 for all processors, or None.")

@@ -17,6 +17,7 @@ from skrep import Word2VecTransformer
 from skrep.exceptions import ModelFileError
 from skrep.persistence import read_state, write_state
 from skrep.text import POOLINGS, WordVectors
+from tests.text.odd_texts import ODD_TEXTS
 from tests.words.test_word2vec import KINDS, TEXTS, quick, same_vectors
 
 # Each part of the machine code at least once; the others are run by -m exhaustive.
@@ -33,25 +34,9 @@ ROOT = Path(__file__).parents[2]
 
 # --- texts that give a result ----------------------------------------------------------------------------------------
 
-LONG = "x" * 10**6
 DEFINED = {
-    "NUL": ["a\0b c\0 d", "\0", "a c"],
-    "emoji": [
-        "\N{CAT FACE} sat \N{CAT FACE}",
-        "\N{WOMAN}\u200d\N{PERSONAL COMPUTER} sat",
-        "a\N{VARIATION SELECTOR-16}b",
-    ],
-    "lone surrogates": ["a \ud800 b", "\udfff\ud800 a", "\ud83d\ude00 b"],
-    "mixed scripts": ["Привет мир cat", "你好 世界 cat", "שלום cat عالم", "नमस्ते cat", "ǅ ﬁ İstanbul ß \U0001d518 cat"],
-    "a word of a million letters": [f"{LONG} tide", f"tide {LONG}", "tide"],
-    "control characters": ["a\x1bb\x07 c", "\x85\u2028\u2029", "\u202eevil a\ufeffb c"],
-    "one document": ["the tide and the reef"],
-    "one word repeated": ["tide " * 5000],
+    **ODD_TEXTS,
     "a word in each of two": ["tide reef", "oven yeast"],
-    "empty among others": ["", "tide reef", " \t\n\r\u3000", "", "tide"],
-    "bytes": [b"the tide", b"the reef", b""],
-    "subclasses of str": [np.str_("the tide"), np.str_("the reef")],
-    "digits and underscores": ["1 22 333", "_ __ a_b", "3.14 1e9"],
     "lists": [["the", "tide"], [], ("the", "reef"), np.array(["the", "tide"])],
     "lists of odd words": [["", " ", "a b", "\n", "\ud800", "\0", "\0\0"], ["", "\0", "a b"]],
     "every code point": ["".join(map(chr, range(start, start + 4096))) for start in range(0, 0x110000, 4096)],
