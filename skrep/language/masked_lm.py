@@ -319,10 +319,10 @@ class MaskedLMTransformer(DocumentInput, TorchTransformer):
     def _read(self, X: Any, *, reset: bool) -> TextSource:
         if reset:
             require_tokenizer(self.tokenizer)
-        columns = _columns(self._documents(X, reset=reset), "X")
         more = None if self.unlabeled is None or not reset else _columns(self.unlabeled, "unlabeled")
         for documents in more or ():
             require_again_and_again(documents, "unlabeled")
+        columns = _columns(self._documents(X, reset=reset), "X")
         if more is not None and len(more) != len(columns):
             raise ValueError(
                 f"unlabeled has {len(more)} text(s) a document, X has {len(columns)}. Pass pairs in both, or in none."
