@@ -283,16 +283,16 @@ class Interrupted:
     """CompiledWeights.run that is interrupted at its n-th block: before it, after it, or by Ctrl-C itself."""
 
     def __init__(self, monkeypatch, n, how):
-        original, self.calls = CompiledWeights.run, 0
+        original, numbers = CompiledWeights.run, itertools.count(1)
 
         def run(weights, tokens, ends, lr, seed):
-            self.calls += bool(lr)
-            if self.calls == n and how == "before":
+            number = next(numbers) if lr else 0  # its own: another thread's block may begin before this one's end
+            if number == n and how == "before":
                 raise KeyboardInterrupt
             result = original(weights, tokens, ends, lr, seed)
-            if self.calls == n and how == "after":
+            if number == n and how == "after":
                 raise KeyboardInterrupt
-            if self.calls == n and how == "signal":
+            if number == n and how == "signal":
                 os.kill(os.getpid(), signal.SIGINT)
             return result
 
