@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -100,13 +101,15 @@ def _trainer(folder: str, texts: list[str], batch_size: int) -> Any:
 
 
 def probe(features: Any, y: np.ndarray, test: Any, z: np.ndarray, n: int, scale: bool = True) -> float:
-    """Mean test accuracy of a logistic regression on draws of `n` labels."""
+    """Mean test accuracy of a logistic regression on draws of `n` labels; its penalty is chosen on these."""
     steps = [StandardScaler()] if scale else []
+    penalties = (0.001, 0.01, 0.1) if scale else (0.1, 1.0, 10.0, 100.0)
     scores = []
     for draw in range(DRAWS[n]):
         chosen = np.random.default_rng(draw).permutation(len(y))[:n]
-        model = make_pipeline(*steps, LogisticRegression(max_iter=3000, C=0.01 if scale else 1.0))
-        scores.append(model.fit(features[chosen], y[chosen]).score(test, z))
+        model = make_pipeline(*steps, LogisticRegression(max_iter=3000))
+        search = GridSearchCV(model, {"logisticregression__C": penalties}, cv=5)
+        scores.append(search.fit(features[chosen], y[chosen]).score(test, z))
     return float(np.mean(scores))
 
 
@@ -118,37 +121,43 @@ def learn(folder: Path, minutes: float, maskings: list[str], precision: str, fin
         cells = "  ".join(f"{probe(features, y, of_test, z, n, scale):.4f}" for n in LABELS)
         print(f"{name:44} {cells}", flush=True)
 
+    def tuned(name: str, encoder: MaskedLMTransformer) -> None:
+        cells = []
+        for n in LABELS:
+            scores = []
+            for draw in range(min(3, DRAWS[n])):
+                chosen = np.random.default_rng(draw).permutation(len(y))[:n]
+                classifier = FineTuneClassifier(encoder, precision=precision, random_state=draw)
+                scores.append(classifier.fit([train[i] for i in chosen], y[chosen]).score(test, z))
+            cells.append(f"{np.mean(scores):.4f}")
+        print(f"{name + ', fine-tuned':44} {'  '.join(cells)}", flush=True)
+
     print(f"{'test accuracy with labels:':44} {'     '.join(map(str, LABELS))}")
     tfidf = TfidfVectorizer().fit(train)
     row("TF-IDF", tfidf.transform(train), tfidf.transform(test), scale=False)
     words = Word2VecTransformer(random_state=0).fit(unlabeled)
     row("Word2VecTransformer()", words.transform(train), words.transform(test), scale=False)
-    encoder = MaskedLMTransformer(precision=precision, random_state=0, validation_fraction=0.02)
-    runs = [("untrained", {"max_epochs": 0, "embeddings": "random"})]
-    runs += [(masking, {"budget_minutes": minutes, "masking": masking}) for masking in maskings]
-    for name, options in runs:
-        fitted = MaskedLMTransformer(**(encoder.get_params(deep=False) | options)).fit(unlabeled)
-        losses = [round(epoch["valid_loss"], 3) for epoch in fitted.history_]
+    start: dict[str, Any] = {"precision": precision, "random_state": 0, "validation_fraction": 0.02, "verbose": 2}
+    runs: dict[str, dict[str, Any]] = {
+        "untrained": {"max_epochs": 0, "embeddings": "random"},
+        "skip-gram": {"max_epochs": 0},  # what masking begins with
+    }
+    runs |= {masking: {"budget_minutes": minutes, "masking": masking} for masking in maskings}
+    fitted = {}
+    for name, options in runs.items():
+        encoder = fitted[name] = MaskedLMTransformer(**start, **options).fit(unlabeled)
+        losses = [round(epoch["valid_loss"], 3) for epoch in encoder.history_]
         print(f"{name}: held-out loss of a hidden token, epoch by epoch {losses}", flush=True)
-        fitted.set_params(layer="all")
-        features, of_test = fitted.transform(train), fitted.transform(test)
-        width = features.shape[1] // (fitted.n_layers_ + 1)
-        for layer in range(fitted.n_layers_ + 1):
+        encoder.set_params(layer="all")
+        features, of_test = encoder.transform(train), encoder.transform(test)
+        width = features.shape[1] // (encoder.n_layers_ + 1)
+        for layer in range(encoder.n_layers_ + 1):
             part = slice(layer * width, (layer + 1) * width)
             row(f"{name}, layer {layer}", features[:, part], of_test[:, part])
         row(f"{name}, all layers", features, of_test)
-        fitted.set_params(layer=None)
-        if fine_tune:
-            cells = []
-            for n in LABELS:
-                draws = range(3 if n < 10_000 else 1)
-                scores = []
-                for draw in draws:
-                    chosen = np.random.default_rng(draw).permutation(len(y))[:n]
-                    classifier = FineTuneClassifier(fitted, precision=precision, random_state=draw)
-                    scores.append(classifier.fit([train[i] for i in chosen], y[chosen]).score(test, z))
-                cells.append(f"{np.mean(scores):.4f}")
-            print(f"{name + ', fine-tuned':44} {'  '.join(cells)}", flush=True)
+        encoder.set_params(layer=None)
+    for name in ("untrained", "skip-gram", *maskings) if fine_tune else ():
+        tuned(name, fitted[name])
 
 
 def published(folder: Path) -> None:

@@ -611,6 +611,10 @@ class TorchTransformer(Encoder):
     def _peak_lr(self) -> float:
         return self.lr or DEFAULT_LR.get(self.optimizer, DEFAULT_LR["adamw"])
 
+    def _lr_scales(self, module: nn.Module) -> dict[str, float]:
+        """Factors of the learning rate, by the beginnings of parameters' names. Here: none."""
+        return {}
+
     def _net_options(self, data: Source, module: nn.Module, seed: int) -> dict[str, Any]:
         batch_size, epochs = self._default_sizes(data, module)
         return self._make_options(seed, batch_size, epochs, resolve_device(self.device))
@@ -670,13 +674,15 @@ class TorchTransformer(Encoder):
         if not all(isinstance(_plain(c), skorch.callbacks.Callback) for c in self.callbacks or ()):
             raise ValueError("callbacks holds something else")  # skorch would call a class
         options = self._make_options(state["seed"], state["batch_size"], state["epochs"], self._device_here())
-        self.net_ = Net(module, **options).initialize_without_optimizer(state["history"])
+        made = Net(module, lr_scales=self._lr_scales(module), **options)
+        self.net_ = made.initialize_without_optimizer(state["history"])
 
     def _build_net(self, data: Source, seed: int) -> None:
         # torch imports much of itself with the first optimizer; an interrupted import would break the process
         with DeferredInterrupt():
             module = self._build(data, seed)
-            self.net_ = Net(module, **self._net_options(data, module, seed)).initialize()
+            options = self._net_options(data, module, seed)
+            self.net_ = Net(module, lr_scales=self._lr_scales(module), **options).initialize()
 
     def _task(self, data: Source, net: Net) -> Any:
         device = torch.device(net.device)

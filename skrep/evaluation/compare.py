@@ -1,5 +1,6 @@
 """Several encoders side by side, on the same rows and the same labels."""
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -164,7 +165,7 @@ def compare(
         they are, and their seconds do not count.
     on_progress : callable or None, default=None
         Called as ``on_progress(name, epoch, n_epochs)``: with (name, 0, None) before an encoder is fitted, and after
-        each epoch of one that is trained.
+        each epoch of one that is trained; `n_epochs` is None where `budget_minutes` decides.
 
     Returns
     -------
@@ -272,7 +273,8 @@ class _TellEpochs(Callback):
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         if self.on_progress is not None:
-            self.on_progress(self.name, len(net.history), net.max_epochs)
+            n_epochs = net.max_epochs if net.budget_seconds is None else None  # the clock decides
+            self.on_progress(self.name, len(net.history), n_epochs)
 
     def __sklearn_clone__(self) -> "_TellEpochs":
         return self  # whoever is listening cannot be copied
@@ -291,6 +293,8 @@ class _FirstEpoch(EarlyStopping):
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         self.seconds, self.n_epochs = time.perf_counter() - self.begin, net.max_epochs
+        if net.budget_seconds is not None:
+            self.n_epochs = min(self.n_epochs, max(1, math.ceil(net.budget_seconds / self.seconds)))
         raise KeyboardInterrupt  # how skorch's EarlyStopping stops a net
 
 

@@ -57,6 +57,9 @@ DEFAULT_WORK, EPOCHS = 5e13, (3, 200)
 # Peak learning rates, of a network that begins anew and of a published one.
 NEW_LR, PUBLISHED_LR = 2e-3, 5e-5
 
+# Learning rate of vectors that skip-gram has learned, as a share of the peak: at the full one they are overwritten.
+LEARNED_PACE = 0.1
+
 # What ends a sentence.
 SENTENCE_ENDS = (".", "!", "?", "\u3002", "\uff01", "\uff1f", "\u2026")  # of Chinese and Japanese too
 
@@ -327,8 +330,11 @@ class MaskedLMTransformer(DocumentInput, TorchTransformer):
             raise ValueError(
                 f"unlabeled has {len(more)} text(s) a document, X has {len(columns)}. Pass pairs in both, or in none."
             )
-        if reset and not (self.warm_start and hasattr(self, "vocabulary_")):
-            self._find_vocabulary([*columns, *(more or ())])
+        if reset:
+            if self.init is None:
+                self._take_sizes()
+            if not (self.warm_start and hasattr(self, "vocabulary_")):
+                self._find_vocabulary([*columns, *(more or ())])
         streams = [self._stream(column) for column in columns]
         if more is not None:
             streams = [stream.followed_by(self._stream(extra)) for stream, extra in zip(streams, more, strict=True)]
@@ -362,8 +368,14 @@ class MaskedLMTransformer(DocumentInput, TorchTransformer):
         found = tokenise(texts, documents, self.vocabulary_, tokenizer=tokenizer, grow=False)
         return found.stream.renumbered(np.arange(len(self.vocabulary_)), none=self._special.unknown)
 
+    def _take_sizes(self) -> None:
+        """Set what parameters say of the network."""
+        self.backbone_ = Transformer(**SHAPE) if self.backbone is None else self.backbone
+        self._n_types = 0 if self.backbone_.norm == "pre" else 2  # ModernBERT has none, BERT two
+        self._width, self._length = self.n_components or WIDTH, self.max_length or LENGTH
+
     def _find_vocabulary(self, collections: list[Any]) -> None:
-        """Set all that is known before training: tokens, sizes, and of published weights these."""
+        """Set what else is known before training: tokens, and of published weights these and their sizes."""
         self._published: Published | None = None
         self._knows_words = False
         if self.init is not None:
@@ -387,9 +399,6 @@ class MaskedLMTransformer(DocumentInput, TorchTransformer):
             self.vocabulary_ += [""] * missing  # tokens without a piece
             return
         self._names, self._between = SPECIAL[0], 1
-        self.backbone_ = Transformer(**SHAPE) if self.backbone is None else self.backbone
-        self._n_types = 0 if self.backbone_.norm == "pre" else 2  # ModernBERT has none, BERT two
-        self._width, self._length = self.n_components or WIDTH, self.max_length or LENGTH
         first = None if is_iterator(collections[0]) else next(iter(collections[0]), None)
         is_list = isinstance(first, (list, tuple, np.ndarray))
         self._knows_words = callable(self.tokenizer) or (self.tokenizer is None and is_list)
@@ -438,8 +447,10 @@ class MaskedLMTransformer(DocumentInput, TorchTransformer):
         pieces = [piece for piece in self.vocabulary_ if piece not in self._names]
         if self._knows_words:
             return torch.zeros(len(self.vocabulary_), dtype=torch.bool)
-        if any(piece.startswith("##") for piece in pieces):
-            return torch.tensor([piece.startswith("##") for piece in self.vocabulary_])
+        assert self.tokenizer_ is not None
+        prefix = json.loads(self.tokenizer_.json_)["model"].get("continuing_subword_prefix")  # "##"
+        if prefix:
+            return torch.tensor([piece.startswith(prefix) for piece in self.vocabulary_])
         if any(piece.startswith("Ġ") for piece in pieces):
             return torch.tensor([not piece.startswith("Ġ") for piece in self.vocabulary_])
         raise ValueError(
@@ -536,6 +547,11 @@ class MaskedLMTransformer(DocumentInput, TorchTransformer):
 
     def _peak_lr(self) -> float:
         return self.lr or (NEW_LR if self.init is None else PUBLISHED_LR)
+
+    def _lr_scales(self, module: nn.Module) -> dict[str, float]:
+        if self.embeddings == "random" or self.init is not None:
+            return {}
+        return {"encoder.transformer.tokens.": LEARNED_PACE}
 
     def _run_key(self, data: Source, seed: int, goes_on: bool) -> str:
         found = self._published

@@ -25,13 +25,16 @@ class Progress:
     def __call__(self, name: str, epoch: int, n_epochs: int | None) -> None:
         """Take note of an encoder that begins (epoch 0) or of an epoch that ended, as ``compare`` tells them."""
         now = time.monotonic()
-        if epoch == 0 or n_epochs is None:
+        if epoch == 0:
             self.close()
             self._name, self._began, self._written, self._width = name, now, now, 0
             self._write("...")
         elif self._is_terminal or now - self._written > 10:
-            left = (now - self._began) / epoch * (n_epochs - epoch)
-            self._write(f"epoch {epoch}/{n_epochs}, about {left:.0f} s left")
+            if n_epochs is None:
+                self._write(f"epoch {epoch}")
+            else:
+                left = (now - self._began) / epoch * (n_epochs - epoch)
+                self._write(f"epoch {epoch}/{n_epochs}, about {left:.0f} s left")
             self._written = now
 
     def close(self) -> None:

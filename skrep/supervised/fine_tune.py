@@ -284,15 +284,7 @@ class FineTuneClassifier(ClassifierMixin, TorchTransformer):
     def _peak_lr(self) -> float:
         return self.lr or self.encoder_._fine_tuning_lr
 
-    def _net_options(self, data: Source, module: nn.Module, seed: int) -> dict[str, Any]:
-        return super()._net_options(data, module, seed) | {"lr_scales": self._lr_scales(module)}
-
-    def _restore_net(self, module: nn.Module, state: dict[str, Any]) -> None:
-        super()._restore_net(module, state)
-        self.net_.lr_scales = self._lr_scales(module)
-
     def _lr_scales(self, module: nn.Module) -> dict[str, float]:
-        """Factors of the learning rate, by the beginnings of parameters' names."""
         encoder: Any = module.encoder
         blocks = encoder.blocks() if hasattr(encoder, "blocks") else [[encoder]]
         names = {part: name for name, part in module.named_modules()}

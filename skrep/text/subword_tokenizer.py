@@ -63,6 +63,10 @@ def tokenizers_library() -> Any:
     return tokenizers
 
 
+# Chinese characters, each a word for BERT, since no spaces say where words begin.
+HAN = "[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002fa1f]"
+_HAN = re.compile(HAN)
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -159,7 +163,8 @@ class SubwordTokenizer(BaseEstimator):
         The library would number letters within words in the order of hashes, which differ from process to process, and
         ties are broken by numbers. As special tokens they have theirs beforehand.
         """
-        words = Counter(word for text in texts for word in text.split() if len(word) <= LONGEST_WORD)
+        apart = (text if text.isascii() else _HAN.sub(r" \g<0> ", text) for text in texts)
+        words = Counter(word for text in apart for word in text.split() if len(word) <= LONGEST_WORD)
         tokenizer, trainer = self._untrained(library)
         trainer.special_tokens = [
             "[UNK]",
@@ -184,9 +189,12 @@ class SubwordTokenizer(BaseEstimator):
         tokenizer = library.Tokenizer(
             library.models.WordPiece(**unknown) if self.model == "wordpiece" else library.models.BPE(**unknown)
         )
-        tokenizer.pre_tokenizer = library.pre_tokenizers.BertPreTokenizer()
+        by_punctuation = library.pre_tokenizers.BertPreTokenizer()
+        tokenizer.pre_tokenizer = by_punctuation
         kind = library.trainers.WordPieceTrainer if self.model == "wordpiece" else library.trainers.BpeTrainer
         if self.model == "wordpiece":
+            by_character = library.pre_tokenizers.Split(library.Regex(HAN), "isolated")
+            tokenizer.pre_tokenizer = library.pre_tokenizers.Sequence([by_character, by_punctuation])
             tokenizer.decoder = library.decoders.WordPiece()
         return tokenizer, kind(special_tokens=["[UNK]"], **options)
 

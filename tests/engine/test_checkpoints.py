@@ -23,7 +23,7 @@ from tests.methods import Simple
 
 ROOT = Path(__file__).parents[2]
 EPOCHS = 40
-METHODS = ("autoencoder", "simclr")
+METHODS = ("autoencoder", "simclr", "masked_lm")
 
 
 def start(method, folder, out=None):

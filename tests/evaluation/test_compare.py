@@ -125,6 +125,15 @@ def test_budget_is_shared_by_the_trained(digits, clock):
     assert long.history_[-1]["lr"] < long.history_[1]["lr"] / 10  # the schedule ran to its end
 
 
+def test_minutes_of_an_encoder_are_epochs_of_its_trial(digits, clock):
+    timed, told = AutoEncoderTransformer(4, budget_minutes=50 / 60, random_state=0), []
+    result = compare({"timed": timed}, *digits, **QUICK, time_budget=19, on_progress=lambda *args: told.append(args))
+    n_epochs = result.rows[0].encoder.n_epochs_
+    assert 1 < n_epochs < 19
+    assert result.notes == [f"timed was trained for {n_epochs} of 50 epochs, to fit all encoders in about 19 s."]
+    assert told == [("timed", i, None) for i in range(n_epochs + 1)]
+
+
 def test_equal_shares_and_never_less_than_an_epoch(digits, clock):
     encoders = {
         name: AutoEncoderTransformer(4, max_epochs=n, random_state=0) for name, n in {"a": 20, "b": 30, "c": 2}.items()

@@ -301,7 +301,14 @@ def test_next_sentence_is_learned(monkeypatch):
     topics = rng.integers(0, 6, 120)
     texts = [" ".join(f"t{topic}w{i}" for i in rng.integers(0, 3, 8)) for topic in topics]
     bert = quick(
-        backbone=BERT, n_components=16, tokenizer=str.split, next_sentence=True, max_epochs=60, lr=0.01, batch_size=32
+        backbone=BERT,
+        n_components=16,
+        tokenizer=str.split,
+        next_sentence=True,
+        embeddings="random",
+        max_epochs=60,
+        lr=0.01,
+        batch_size=32,
     ).fit(texts)
     follows, right = (torch.cat(column) for column in zip(*told[-len(told) // 6 :], strict=True))
     assert 0.3 < follows.float().mean() < 0.7
@@ -409,6 +416,8 @@ def test_whole_words_need_pieces_that_say_where_words_begin():
     with pytest.raises(ValueError, match="do not say where words begin"):
         quick(whole_words=True, tokenizer=SubwordTokenizer("bpe")).fit(TEXTS)
     quick(whole_words=True).fit([text.split() for text in TEXTS])  # words are whole
+    letters = quick(whole_words=True).fit(["a b c d"] * 20)  # WordPiece without a piece that goes on with a word
+    assert not letters._continues().any()
 
 
 @pytest.mark.parametrize("options", [{}, {"whole_words": True}, {"masking": "static"}], ids=str)
@@ -589,6 +598,29 @@ def test_warm_start_keeps_the_vocabulary():
     assert not torch.equal(weights(bert), before)
     assert bert.n_epochs_ == 2
     assert quick().fit(["squid whale and octopus"] * 20).vocabulary_ != vocabulary
+
+
+@pytest.mark.parametrize("options", [{"n_components": 16}, {"backbone": Transformer(n_layers=1)}], ids=str)
+def test_warm_start_refuses_another_network(options):
+    bert = quick(warm_start=True).fit(TEXTS)
+    before = bert.transform(TEXTS)
+    with pytest.raises(ValueError, match="cannot go on"):
+        bert.set_params(**options).fit(TEXTS)
+    np.testing.assert_array_equal(bert.transform(TEXTS), before)  # nothing is lost
+
+
+def test_vectors_of_skip_gram_learn_slowly():
+    by_embeddings = {}
+    for embeddings in ("word2vec", "random"):
+        net = quick(embeddings=embeddings).fit(TEXTS).net_
+        table = net.module_.encoder.transformer.tokens.weight
+        by_embeddings[embeddings] = {
+            any(p is table for p in group["params"]): peak
+            for group, peak in zip(net.optimizer_.param_groups, net.peak_lrs_, strict=True)
+            if group["weight_decay"]
+        }
+    assert by_embeddings["word2vec"] == {True: pytest.approx(2e-4), False: pytest.approx(2e-3)}
+    assert by_embeddings["random"] == {True: pytest.approx(2e-3)}
 
 
 def test_partial_fit_learns_what_fit_does():

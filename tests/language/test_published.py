@@ -255,7 +255,7 @@ SHAPES = {"BERT": Transformer(n_heads=2), "ModernBERT": None}
 @pytest.mark.parametrize("shape", SHAPES)
 def test_what_is_written_is_the_same_in_transformers(shape, model, lowercase, tmp_path):
     transformers = pytest.importorskip("transformers")
-    texts = [text for text in TEXTS if text] * 3
+    texts = [*(text for text in TEXTS if text), "潮汐和 the潮"] * 3
     bert = MaskedLMTransformer(
         8,
         backbone=SHAPES[shape],
@@ -270,7 +270,7 @@ def test_what_is_written_is_the_same_in_transformers(shape, model, lowercase, tm
     made = transformers.AutoTokenizer.from_pretrained(tmp_path / "made")
     module = transformers.AutoModel.from_pretrained(tmp_path / "made").eval()
     guesser = transformers.AutoModelForMaskedLM.from_pretrained(tmp_path / "made").eval()
-    short = ["The cats sat", "the DOG, ran", "", "w1 w2"]
+    short = ["The cats sat", "the DOG, ran", "", "w1 w2", "和潮 the汐"]
     features = bert.transform(short)
     for text, row in zip(short, features, strict=True):
         inputs = made(text, return_tensors="pt")

@@ -275,6 +275,14 @@ class Stream:
         pass
 
 
+def test_progress_without_an_end_in_sight():
+    stream = Stream(True)
+    progress = Progress(stream)
+    for epoch in range(3):
+        progress("timed", epoch, None)
+    assert [part.strip() for part in stream.text.split("\r")[1:]] == ["timed: ...", "timed: epoch 1", "timed: epoch 2"]
+
+
 def test_progress(monkeypatch):
     seconds = 0.0
     monkeypatch.setattr("skrep.report.progress.time.monotonic", lambda: seconds)

@@ -57,6 +57,14 @@ def test_sizes(model):
     assert len(fitted(model).tokenize(["lower"])[0]) < 5
 
 
+def test_chinese_characters_are_words_to_wordpiece():
+    texts = ["今天天气很好,我们去看low潮" + "今天" * 60, "lower lowest"] * 3
+    pieces = fitted(texts=texts).tokenize([texts[0][:18], "lowest潮", "かな漢字"])
+    assert pieces[0] == [*"今天天气很好,我们去看", "low", "潮", "今", "天", "今"]
+    assert pieces[1] == ["lowest", "潮"]
+    assert pieces[2] == ["[UNK]", "[UNK]", "[UNK]"]  # never seen
+
+
 def test_bytes_say_any_text():
     tokenizer = fitted("byte_bpe")
     library = tokenizers.Tokenizer.from_str(tokenizer.json_)
