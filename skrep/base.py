@@ -262,7 +262,7 @@ class TorchTransformer(Encoder):
         Passes over the data. None sizes it by the work that a pass is: 200 for small data, and for large data as many
         as take a few minutes on two cores, 10 at least.
     budget_minutes : float or None, default=None
-        Minutes that training may take; `lr_schedule` follows the clock then, so that its end falls together with that
+        Minutes that ``fit`` may train; `lr_schedule` follows the clock then, so that its end falls together with that
         of the time. With `max_epochs` too, whichever comes first ends training. (The clock is not the same twice: the
         same `random_state` then gives other bits.)
     batch_size : int or None, default=None

@@ -132,7 +132,7 @@ class MaskedLMTransformer(DocumentInput, TorchTransformer):
         near, and no token is left out. None is 128, or as many as `init` has positions for.
     embeddings : {"word2vec", "random"}, default="word2vec"
         How the vectors of tokens begin: as those of skip-gram, learned from the same tokens in the first seconds, or at
-        random. Guessing learns what tokens mean far more slowly; with published weights they are those.
+        random. Guessing learns what tokens mean far more slowly. With published weights they are those.
     mask_fraction : float, default=0.15
         Probability with which a token is chosen to be guessed. Of these, 80 % are hidden, 10 % replaced by another
         token, and 10 % left.
@@ -158,7 +158,8 @@ class MaskedLMTransformer(DocumentInput, TorchTransformer):
     batch_size : int or None, default=None
         Sequences in a step. None takes 32.
     lr : float or None, default=None
-        Peak learning rate. None takes 0.002, with `init` 0.00005.
+        Peak learning rate. None takes 0.002, with `init` 0.00005. Vectors of tokens that began as those of skip-gram
+        learn at a tenth of it, or they would be overwritten.
     weight_decay : float, default=0.01
         Decay of weight matrices; biases and normalisation gains are not decayed.
 

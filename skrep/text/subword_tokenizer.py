@@ -89,7 +89,7 @@ class SubwordTokenizer(BaseEstimator):
     ----------
     model : {"wordpiece", "bpe", "byte_bpe"}, default="wordpiece"
         "bpe" joins the most frequent pairs of characters (Sennrich et al. 2016), "byte_bpe" of bytes, as GPT-2 does: it
-        can say any text. "wordpiece" is BERT's.
+        can say any text. "wordpiece" is BERT's, for which each Chinese character is a word.
     vocab_size : int, default=8000
         Pieces, at most.
     min_frequency : int, default=2
