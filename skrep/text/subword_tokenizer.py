@@ -64,8 +64,7 @@ def tokenizers_library() -> Any:
 
 
 # Chinese characters, each a word for BERT, since no spaces say where words begin.
-HAN = "[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002fa1f]"
-_HAN = re.compile(HAN)
+_HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002fa1f]")
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -193,7 +192,7 @@ class SubwordTokenizer(BaseEstimator):
         tokenizer.pre_tokenizer = by_punctuation
         kind = library.trainers.WordPieceTrainer if self.model == "wordpiece" else library.trainers.BpeTrainer
         if self.model == "wordpiece":
-            by_character = library.pre_tokenizers.Split(library.Regex(HAN), "isolated")
+            by_character = library.pre_tokenizers.Split(library.Regex(_HAN.pattern), "isolated")
             tokenizer.pre_tokenizer = library.pre_tokenizers.Sequence([by_character, by_punctuation])
             tokenizer.decoder = library.decoders.WordPiece()
         return tokenizer, kind(special_tokens=["[UNK]"], **options)
