@@ -222,10 +222,7 @@ def test_early_stopping_ends_before_the_time(steps):
 
 
 def test_rates_of_layers_keep_their_proportions(monkeypatch):
-    options = AutoEncoderTransformer._net_options
-    monkeypatch.setattr(
-        AutoEncoderTransformer, "_net_options", lambda *args: options(*args) | {"lr_scales": {"encoder.": 0.25}}
-    )
+    monkeypatch.setattr(AutoEncoderTransformer, "_lr_scales", lambda *args: {"encoder.": 0.25})
     clock = Steps()
     encoder = quick(max_epochs=2, lr=0.01, callbacks=[clock]).fit(X)
     names = {id(p): name for name, p in encoder.net_.module_.named_parameters()}
