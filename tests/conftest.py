@@ -1,6 +1,11 @@
-"""One torch thread: the fits of this suite are tiny, and two threads on a busy machine make them ten times slower."""
+"""One torch thread: the fits of this suite are tiny, and two threads on a busy machine make them ten times slower.
+
+Run in parallel, a file stays in one process, where each class is fitted once, and the files that start processes of
+their own or read clocks follow one another in the same one.
+"""
 
 import os
+from typing import Any
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"  # for this process and the ones that tests start
@@ -13,6 +18,37 @@ from hypothesis import settings
 from sklearn.datasets import load_digits
 
 torch.set_num_threads(1)
+
+PROCESSES = (
+    "tests/engine/test_checkpoints.py",
+    "tests/engine/test_grid_checkpoint.py",
+    "tests/engine/test_ranks.py",
+    "tests/evaluation/test_cluster.py",
+    "tests/evaluation/test_compare.py",
+    "tests/persistence/test_damage.py",
+    "tests/persistence/test_hostile.py",
+    "tests/report/test_cli.py",
+    "tests/words/test_training.py",
+)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Files(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::")[0]
+            return "processes" if file in PROCESSES else file
+
+    return Files(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """First what takes longest, so that no worker is left with it."""
+    items.sort(key=lambda item: item.nodeid.split("::")[0] not in PROCESSES)  # otherwise as collected
+
+
 settings.register_profile("suite", deadline=None, max_examples=25, derandomize=True)
 settings.load_profile("suite")
 

@@ -1,10 +1,13 @@
 """Every public estimator, with settings that make it quick; image methods also as methods of folded rows."""
 
+import hashlib
 import inspect
 import math
+import pickle
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
@@ -95,6 +98,18 @@ def quick(cls: type, **options: Any) -> Any:
     return cls(**{name: value for name, value in settings.items() if name in names})
 
 
+_PICKLED: dict[tuple, bytes] = {}
+
+
+def fitted(cls: type, X: np.ndarray, **options: Any) -> Any:
+    """A copy of ``quick(cls, **options)`` fitted on X; a process fits each once."""
+    content = hashlib.sha256(np.ascontiguousarray(X).tobytes()).hexdigest()
+    key = (cls, X.shape, X.dtype.str, content, repr(sorted(options.items())))
+    if key not in _PICKLED:
+        _PICKLED[key] = pickle.dumps(quick(cls, **options).fit(X))
+    return pickle.loads(_PICKLED[key])
+
+
 IMAGE_ONLY = {"PatchEncoder": skrep.PatchEncoder}
 TEXT_ONLY = {
     "MaskedLMTransformer": skrep.MaskedLMTransformer,
@@ -109,6 +124,30 @@ IMAGES = {f"{name}OnImages": folded(cls) for name, cls in (TAKES_IMAGES | IMAGE_
 FOLDED_NETWORKS = NETWORKS | {name: cls for name, cls in IMAGES.items() if issubclass(cls, Encoder)}
 DOCUMENTS = {f"{name}OfRows": as_documents(cls) for name, cls in TEXT_ONLY.items()}
 FOLDED = IMAGES | DOCUMENTS
+
+# The two tiers. What every class promises is tested on all of ESTIMATORS | FOLDED, but for the image side of those that
+# read tables too. What a reader or the engine promises is tested on one class a reader; on the others by -m exhaustive.
+ONE_PER_READER = {
+    "AutoEncoderTransformer",  # rows, of tables and of images
+    "RBMEncoder",  # tables alone
+    "PCAEncoder",  # tables that may be sparse
+    "SparseCoder",  # tables in memory or on disk
+    "SimCLRTransformerOnImages",  # images, for a network
+    "PatchEncoderOnImages",  # images, without a network
+    "MaskedLMTransformerOfRows",  # texts
+}
+PER_CLASS = {*ESTIMATORS, *DOCUMENTS, "SimCLRTransformerOnImages", "PatchEncoderOnImages"}
+
+
+def tier(classes: dict[str, type], chosen: set[str]) -> list[Any]:
+    """Parameters of a test: the chosen classes in the default suite, the others marked exhaustive."""
+    assert chosen & classes.keys()
+    return [
+        pytest.param(cls, id=name, marks=() if name in chosen else pytest.mark.exhaustive)
+        for name, cls in classes.items()
+    ]
+
+
 for _name, _cls in FOLDED.items():
     globals()[_name] = _cls  # where pickle looks for them
 assert all(issubclass(cls, BaseEstimator) for cls in FOLDED.values())

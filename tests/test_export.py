@@ -96,7 +96,13 @@ def run(path: Any, X: np.ndarray) -> np.ndarray:
     return features
 
 
-@pytest.mark.parametrize("case", CASES)
+# one class of each reader of images, as in test_contract.py
+MANY = {f"{name}-{units}" for name in TAKES_IMAGES.keys() - {"SimCLRTransformer"} for units in ("uint8", "float")}
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=pytest.mark.exhaustive if case in MANY else ()) for case in CASES]
+)
 def test_features_are_those_of_transform(case, tmp_path):
     encoder, X = CASES[case]
     encoder.fit(X[:40])

@@ -236,7 +236,12 @@ class Careless(BaseEstimator):
 
 
 @pytest.mark.parametrize(
-    "augment", [Careless(), ["affine", Careless()], Chain([Careless()])], ids=["one", "list", "chain"]
+    "augment",
+    [
+        pytest.param(Careless(), id="one", marks=pytest.mark.exhaustive),
+        pytest.param(["affine", Careless()], id="list"),
+        pytest.param(Chain([Careless()]), id="chain", marks=pytest.mark.exhaustive),
+    ],
 )
 def test_views_that_draw_from_anywhere_are_seeded_too(augment, images):
     before = torch.get_rng_state()

@@ -18,12 +18,14 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skrep
 from skrep.decomposition import FastICAEncoder, ica
+from tests.naming import named
 
 ROOT = Path(__file__).parents[2]
 
 # --- scikit-learn's ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.exhaustive
 def test_scikit_learns_own_tests(tmp_path):
     # in a process of its own: the swap is for the whole interpreter
     command = [
@@ -369,7 +371,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("settings", "message"), BAD, ids=[f"{settings}"[:40] for settings, _ in BAD])
+@pytest.mark.parametrize(("settings", "message"), BAD, ids=[named(settings) for settings, _ in BAD])
 def test_bad_parameters(settings, message):
     encoder = FastICAEncoder(**settings)
     with pytest.raises(ValueError, match=message):

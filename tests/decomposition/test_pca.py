@@ -39,6 +39,7 @@ LIFTED = (
 )
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("plugin", "module", "at_least"),
     [("swapped_pca", "test_pca", 300), ("swapped_incremental_pca", "test_incremental_pca", 18)],
@@ -534,6 +535,7 @@ def test_parts_are_fitted_by_joblib():
     same_axes(reduce(PCAEncoder.merge, fitted), PCA(3, svd_solver="full").fit(X))
 
 
+@pytest.mark.exhaustive
 def test_parts_are_fitted_on_a_dask_cluster():
     distributed = pytest.importorskip("distributed", reason="dask.distributed is not installed")
     X = spread(400, 5)

@@ -445,6 +445,7 @@ def test_noise_of_real_columns_is_learned():
     assert likelihood > independent + 0.3
 
 
+@pytest.mark.exhaustive
 def test_more_hidden_bits_than_clouds_do_no_harm():
     X, others = two_clouds(), two_clouds(seed=1)
     machine = RBMEncoder(16, max_epochs=100, lr=0.1, random_state=0).fit(X)
@@ -721,7 +722,7 @@ def test_a_machine_is_saved_whatever_the_next_fit_shall_be(change, bits, tmp_pat
     assert_same_state(load(tmp_path / "rbm.skrep"), machine)
 
 
-@pytest.mark.parametrize("n", [500, 10_000])
+@pytest.mark.parametrize("n", [500, pytest.param(10_000, marks=pytest.mark.exhaustive)])
 def test_one_value_far_off_does_not_undo_the_rest(n):
     X = np.random.default_rng(0).normal(size=(n, 4))
     X[3, 0] = 1e4

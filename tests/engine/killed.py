@@ -1,4 +1,4 @@
-"""A run to be killed: ``python -m tests.engine.killed METHOD FOLDER EPOCHS [OUT]``; prints where it resumed."""
+"""A run to be killed: ``python -m tests.engine.killed METHOD FOLDER EPOCHS``."""
 
 import sys
 from typing import Any
@@ -35,11 +35,8 @@ def make(method: str, folder: Any, epochs: int) -> Any:
 
 
 if __name__ == "__main__":
-    method, folder, epochs, *out = sys.argv[1:]
+    method, folder, epochs = sys.argv[1:]
     make(method, None, 1).fit(rows(method)[:9])  # torch loads half of itself with the first optimizer
     skrep.engine.net.CHECKPOINT_SECONDS = 0.005  # so that most kills fall between epochs' ends
     print("ready", flush=True)
-    fitted = make(method, folder, int(epochs)).fit(rows(method))
-    print("resumed", fitted.resumed_from_, flush=True)
-    if out:
-        np.save(out[0], fitted.transform(rows(method)))
+    make(method, folder, int(epochs)).fit(rows(method))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import CountVectorizer
 
 from skrep.text import WORD_PATTERN, TextInput, code_points, tokenise
+from tests.naming import named
 
 module = importlib.import_module("skrep.text.tokenise")  # of which the package shows the function alone
 
@@ -160,7 +161,7 @@ def by_space(text):
         {"analyzer": by_space},
         {"tokenizer": by_space, "preprocessor": shout},
     ],
-    ids=str,
+    ids=named,
 )
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_as_count_vectorizer_cuts(options, n_jobs):

@@ -18,6 +18,7 @@ from skrep.views import (
     RandomResizedCrop,
     resolve_views,
 )
+from tests.naming import named
 
 
 def seeded(seed=0):
@@ -173,7 +174,7 @@ def test_names():
 
 
 @pytest.mark.parametrize(
-    "augment", ["rotate", ["crop", "rotate"], 3, RandomFlip, [RandomFlip], lambda x, g: x], ids=str
+    "augment", ["rotate", ["crop", "rotate"], 3, RandomFlip, [RandomFlip], lambda x, g: x], ids=named
 )
 def test_unknown_names(augment):
     with pytest.raises(ValueError, match=r"is no view: expected one of the names 'crop', .*'corrupt', an object of"):

@@ -17,6 +17,7 @@ from skrep import Word2VecTransformer
 from skrep.exceptions import ModelFileError
 from skrep.persistence import read_state, write_state
 from skrep.text import POOLINGS, WordVectors
+from tests.naming import named
 from tests.text.odd_texts import ODD_TEXTS
 from tests.words.test_word2vec import KINDS, TEXTS, quick, same_vectors
 
@@ -196,7 +197,7 @@ def test_what_is_no_text_is_refused(case):
 
 
 @pytest.mark.parametrize(
-    "texts", [[], [""], ["", " ", "\n"], ["...", "!?"], [[]], [[], []], [b""], iter([]), np.array([], str)], ids=repr
+    "texts", [[], [""], ["", " ", "\n"], ["...", "!?"], [[]], [[], []], [b""], iter([]), np.array([], str)], ids=named
 )
 @some_kinds
 def test_no_word_at_all_is_told(texts, options):
