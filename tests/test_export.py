@@ -169,15 +169,15 @@ def test_a_network_on_a_gpu_stays_there(fitted, tmp_path):
 @pytest.mark.parametrize(
     ("what", "got"),
     [
-        (PCAEncoder(2).fit(ROWS), "a PCAEncoder"),
-        (LogisticRegression(), "a LogisticRegression"),
-        (make_pipeline(SimCLRTransformer(), LogisticRegression()), "a Pipeline"),
-        (SimCLRTransformer, "the class SimCLRTransformer"),
-        (None, "a NoneType"),
+        (PCAEncoder(2).fit(ROWS), "PCAEncoder"),
+        (LogisticRegression(), "LogisticRegression"),
+        (make_pipeline(SimCLRTransformer(), LogisticRegression()), "Pipeline"),
+        (SimCLRTransformer, "class SimCLRTransformer"),
+        (None, "NoneType"),
     ],
 )
 def test_what_is_no_network(what, got, tmp_path):
-    with pytest.raises(TypeError, match=rf"got {got}.*pass the step.*skl2onnx"):
+    with pytest.raises(TypeError, match=rf"export_onnx.*\b{got}\b.*Pipeline.*skl2onnx"):
         export_onnx(what, tmp_path / "encoder.onnx")
 
 
@@ -230,7 +230,7 @@ class Bessel(Gain):
 def test_what_onnx_cannot_say(backbone, cause, tmp_path):
     (tmp_path / "encoder.onnx").write_text("as it was")
     encoder = RandomEncoder(like=SimCLRTransformer(backbone=backbone)).fit(ROWS)
-    with pytest.raises(ValueError, match=f"RandomEncoder cannot be written as ONNX.*{cause}") as raised:
+    with pytest.raises(ValueError, match=f"RandomEncoder .*ONNX.*{cause}") as raised:
         export_onnx(encoder, tmp_path / "encoder.onnx")
     assert "\n" not in str(raised.value)
     assert [path.read_text() for path in tmp_path.iterdir()] == ["as it was"]
@@ -238,7 +238,7 @@ def test_what_onnx_cannot_say(backbone, cause, tmp_path):
 
 def test_weights_that_one_file_cannot_hold(fitted, tmp_path, monkeypatch):
     monkeypatch.setattr(skrep.export, "MAX_WEIGHT_BYTES", 10_000)
-    with pytest.raises(ValueError, match="smaller backbone"):
+    with pytest.raises(ValueError, match=r"\bGB\b.*ONNX.*backbone"):
         export_onnx(fitted, tmp_path / "encoder.onnx")
 
 

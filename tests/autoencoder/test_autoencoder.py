@@ -58,7 +58,7 @@ def test_bernoulli(digits):
     np.testing.assert_allclose(encoder.score(X), (X * np.log(p) + (1 - X) * np.log(1 - p)).sum(1).mean(), rtol=1e-6)
     marginal = X.mean(0).clip(1e-7, 1 - 1e-7)
     assert encoder.score(X) > (X * np.log(marginal) + (1 - X) * np.log(1 - marginal)).sum(1).mean() + 3
-    with pytest.raises(ValueError, match=r"needs values in \[0, 1\]; X goes from 0 to 16"):
+    with pytest.raises(ValueError, match=r"loss='bernoulli'.*\[0, 1\].*\b16\b"):
         AutoEncoderTransformer(loss="bernoulli").fit(digits[0])
 
 
@@ -115,16 +115,16 @@ def test_random_encoder_is_the_untrained_network(digits):
     for name, tensor in untrained.net_.module_.state_dict().items():
         assert torch.equal(tensor, seen["weights"][name])
     assert not hasattr(like, "net_")
-    with pytest.raises(ValueError, match="has its own width"):
+    with pytest.raises(ValueError, match="n_components=3, like="):
         RandomEncoder(3, like=like).fit(X)
-    with pytest.raises(ValueError, match="like must be"):
+    with pytest.raises(ValueError, match=r"like=PCAEncoder\(\)"):
         RandomEncoder(like=PCAEncoder()).fit(X)
     assert RandomEncoder(like=like).set_params(like__n_components=3).fit_transform(X).shape == (600, 3)
 
 
 def test_codes_of_the_wrong_width(digits):
     encoder = AutoEncoderTransformer(4, hidden=(16,), max_epochs=1, random_state=0).fit(digits[0])
-    with pytest.raises(ValueError, match=r"X has 5 columns, but the codes .* have 4"):
+    with pytest.raises(ValueError, match=r"X .*\b5\b.*AutoEncoderTransformer.*\b4\b"):
         encoder.inverse_transform(np.zeros((2, 5)))
 
 
@@ -164,10 +164,10 @@ def test_bernoulli_images_are_rebuilt_within_the_range_of_the_pixels(digits):
 
 @pytest.mark.parametrize("option", [{"hidden": (8,)}, {"tied": True}, {"activation": "relu"}], ids=str)
 def test_what_images_have_no_use_for(option, digits):
-    with pytest.raises(ValueError, match=f"{next(iter(option))}=.*has no meaning for images"):
+    with pytest.raises(ValueError, match=f"{next(iter(option))}=.*images"):
         AutoEncoderTransformer(**option).fit(digits[0].reshape(-1, 8, 8, 1))
 
 
 def test_what_tables_have_no_use_for(digits):
-    with pytest.raises(ValueError, match=r"backbone=ConvNet\(\).*has no meaning for tables"):
+    with pytest.raises(ValueError, match=r"backbone=ConvNet\(\).*tables"):
         AutoEncoderTransformer(backbone=ConvNet()).fit(digits[0])

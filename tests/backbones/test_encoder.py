@@ -93,12 +93,12 @@ def test_a_backbone_with_nothing_to_learn(images):
         nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.BatchNorm2d(3, affine=False), nn.Flatten()),
     ):
         name = type(backbone).__name__
-        with pytest.raises(ValueError, match=rf"backbone={name} has no parameters.*LazyLinear\(64\).*n_components"):
+        with pytest.raises(ValueError, match=rf"backbone={name}\b.*LazyLinear\(64\).*n_components"):
             make_encoder(source, backbone, None)
         encoder, width = make_encoder(source, backbone, 5)  # as the message says
         assert width == 5
         assert any(True for _ in encoder.parameters())
     encoder, width = make_encoder(source, nn.Sequential(nn.Flatten(), nn.LazyLinear(64)), None)
     assert width == 64
-    with pytest.raises(ValueError, match="has no parameters"):
+    with pytest.raises(ValueError, match=r"backbone=Identity\b.*LazyLinear\(64\).*n_components"):
         make_encoder(ArraySource(np.zeros((9, 4), np.float32)), nn.Identity(), None)

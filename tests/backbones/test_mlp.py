@@ -95,7 +95,7 @@ def test_default_widths():
 
 def test_the_part_builds_the_module_and_names_what_it_cannot_take():
     assert [layer.out_features for layer in MLP((7, 5)).build((10,), 3).linears] == [7, 5, 3]
-    with pytest.raises(ValueError, match=r"takes tables.*\(8, 8, 1\).*ConvNet"):
+    with pytest.raises(ValueError, match=r"MLP.*\(8, 8, 1\).*ConvNet"):
         MLP().build((8, 8, 1), 3)
 
 
@@ -120,7 +120,7 @@ def test_a_linear_layer_gives_columns_and_features_another_width():
 
 
 def test_columns_with_features_cannot_take_images():
-    with pytest.raises(ValueError, match=r"takes tables.*\(8, 8, 1\).*ConvNet"):
+    with pytest.raises(ValueError, match=r"MLP.*\(8, 8, 1\).*ConvNet"):
         WideAndDeep().build((8, 8, 1), None)
     with pytest.raises(ValueError, match=r"MLP\(activation='step'\)"):
         WideAndDeep(MLP(activation="step")).build((8,), None)

@@ -69,7 +69,7 @@ def collapsed(n=100, dim=16, width=0.05):
 
 def test_it_warns_once():
     spread = followed(collapsed())
-    with pytest.warns(CollapseWarning, match=r"^Method: .*projection_std 0\.0\d+,.*sample_views.*lower lr") as told:
+    with pytest.warns(CollapseWarning, match=r"^Method: .*projection_std 0\.0\d+.*sample_views.*\blr\b") as told:
         found = spread.read("Method")
     assert len(told) == 1
     assert found["projection_std"] == pytest.approx(by_numpy(collapsed())[0], rel=1e-2)

@@ -159,7 +159,7 @@ def test_causal_tokens_do_not_see_what_comes():
 def test_heads_and_widths():
     assert Transformer().build(5, 8, 128).layers[0].attention.n_heads == 2
     assert Transformer(activation="glu").build(5, 8, 128).layers[0].feed_forward.out.in_features == 344
-    with pytest.raises(ValueError, match=r"Transformer\(n_heads=3\): a width of 8"):
+    with pytest.raises(ValueError, match=r"Transformer\(n_heads=3\).*\b8\b"):
         Transformer(n_heads=3).build(5, 8, 8)
     odd = Transformer(positions="rotary").build(5, 8, 3)
     assert odd(packed([[1, 2]], 4)[0]).shape == (1, 4, 3)
@@ -294,12 +294,10 @@ def test_numbers_are_left_out_in_training_alone():
 @pytest.mark.parametrize("n_heads", [3, 5, 16])
 @pytest.mark.parametrize("positions", ["learned", "rotary"])
 def test_heads_that_do_not_divide_the_width(n_heads, positions):
-    with pytest.raises(
-        ValueError, match=rf"n_heads={n_heads}\): a width of 8 cannot .* among {n_heads} heads.*divisor"
-    ):
+    with pytest.raises(ValueError, match=rf"n_heads={n_heads}\).*\b8\b.*n_heads"):
         Transformer(n_heads=n_heads, positions=positions).build(5, 8, 8)
 
 
 def test_heads_nobody_asked_for_that_do_not_divide_the_width():
-    with pytest.raises(ValueError, match=r"n_heads=3\): a width of 200"):
+    with pytest.raises(ValueError, match=r"n_heads=3\).*\b200\b"):
         Transformer().build(5, 8, 200)

@@ -330,23 +330,23 @@ def test_few_rows(n, dictionary, images):
 
 
 BAD = {
-    "batches of one": ({"batch_size": 1}, r"batch_size=1.*at least 2"),
-    "queue larger than the data": ({"queue_size": 601}, r"queue_size=601.*n_samples = 600.*at most 600"),
-    "bank larger than the data": ({"queue_size": 601, "dictionary": "memory_bank"}, r"queue_size=601.*memory bank"),
-    "queue larger than what is left": ({"queue_size": 550, "validation_fraction": 0.1}, "n_samples = 540"),
+    "batches of one": ({"batch_size": 1}, r"batch_size=1\b.*\b2\b"),
+    "queue larger than the data": ({"queue_size": 601}, r"queue_size=601\b.*\b600\b.*\b600\b"),
+    "bank larger than the data": ({"queue_size": 601, "dictionary": "memory_bank"}, r"queue_size=601\b.*memory.bank"),
+    "queue larger than what is left": ({"queue_size": 550, "validation_fraction": 0.1}, r"queue_size=550\b.*\b540\b"),
     "queue end to end": ({"queue_size": 9, "dictionary": "end_to_end"}, r"queue_size=9.*end_to_end.*batch_size"),
     "parts end to end": ({"bn_splits": 2, "dictionary": "end_to_end"}, r"bn_splits=2.*end_to_end"),
     "parts of a bank": ({"bn_splits": 2, "dictionary": "memory_bank"}, r"bn_splits=2.*memory_bank"),
-    "no queue": ({"queue_size": 0}, "queue_size must be a whole number of at least 1"),
-    "no parts": ({"bn_splits": 0}, "bn_splits"),
-    "dictionary": ({"dictionary": "heap"}, "dictionary must be 'queue', 'memory_bank' or 'end_to_end'"),
-    "momentum": ({"momentum": 1.5}, "momentum must be"),
-    "momentum of three": ({"momentum": (0.1, 0.2, 0.3)}, "momentum must be"),
-    "momentum beyond": ({"momentum": (0.9, 1.1)}, "momentum must be"),
-    "temperature": ({"temperature": 0}, "temperature must be a number above 0"),
-    "output not 2-D": ({"backbone": nn.Conv2d(1, 2, 3)}, r"returned shape \(2, 2, 6, 6\) for 2 rows.*Flatten"),
-    "no parameters": ({"backbone": nn.Flatten()}, "backbone=Flatten has no parameters"),
-    "backbone of tables": ({"backbone": MLP()}, r"takes tables.*ConvNet"),
+    "no queue": ({"queue_size": 0}, "queue_size=0"),
+    "no parts": ({"bn_splits": 0}, "bn_splits=0"),
+    "dictionary": ({"dictionary": "heap"}, "dictionary='heap'.*'queue'.*'memory_bank'.*'end_to_end'"),
+    "momentum": ({"momentum": 1.5}, r"momentum=1\.5"),
+    "momentum of three": ({"momentum": (0.1, 0.2, 0.3)}, r"momentum=\(0\.1, 0\.2, 0\.3\)"),
+    "momentum beyond": ({"momentum": (0.9, 1.1)}, r"momentum=\(0\.9, 1\.1\)"),
+    "temperature": ({"temperature": 0}, r"temperature=0\b"),
+    "output not 2-D": ({"backbone": nn.Conv2d(1, 2, 3)}, r"backbone=Conv2d\b.*\(2, 2, 6, 6\).*Flatten"),
+    "no parameters": ({"backbone": nn.Flatten()}, r"backbone=Flatten\b.*LazyLinear"),
+    "backbone of tables": ({"backbone": MLP()}, r"MLP.*\(8, 8, 1\).*ConvNet"),
 }
 
 
@@ -364,7 +364,7 @@ def test_bad_parameters(case, images):
 def test_rows_that_cannot_be_trained_on_later(dictionary, n, images):
     encoder = quick(dictionary=dictionary).fit(images[:100])
     before, attributes = copy.deepcopy(state(encoder)), sorted(vars(encoder))
-    message = "single row" if n == 1 else rf"got {n} rows.*each of the 100 rows.*dictionary='queue'"
+    message = r"single row.*\b2\b" if n == 1 else rf"\b{n}\b.*\b100\b.*dictionary='queue'"
     with pytest.raises(ValueError, match=message):
         encoder.partial_fit(images[:n])
     assert all(torch.equal(tensor, before[name]) for name, tensor in state(encoder).items())

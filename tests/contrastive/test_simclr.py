@@ -94,9 +94,9 @@ def test_a_layer_is_what_the_backbone_has_there(images):
         part = quick(layer=layer).fit(images)
         assert torch.equal(weights(part), weights(whole))  # training is the same
         np.testing.assert_allclose(part.transform(images[:64]), block.mean((2, 3)), atol=1e-5)
-    with pytest.raises(ValueError, match=r"layer='five' is not in the backbone; its blocks are \['0', '1'"):
+    with pytest.raises(ValueError, match=r"layer='five'.*\['0', '1'"):
         quick(layer="five").fit(images)
-    with pytest.raises(ValueError, match="layer=9"):
+    with pytest.raises(ValueError, match=r"layer=9\b.*\['0', '1'"):
         quick(layer=9).fit(images)
     assert quick(layer=0, n_components=3, backbone=nn.Sequential(nn.Conv2d(1, 6, 3), nn.Flatten())).fit_transform(
         images
@@ -125,20 +125,20 @@ def test_no_batch_has_a_single_row(n, batch_size, images):
 
 
 BAD = {
-    "batches of one": ({"batch_size": 1}, r"batch_size=1.*at least 2"),
+    "batches of one": ({"batch_size": 1}, r"batch_size=1\b.*\b2\b"),
     "unknown view": ({"augment": "swirl"}, r"augment='swirl'.*'crop'"),
     "unknown view in a list": ({"augment": ["crop", "swirl"]}, r"'swirl'"),
-    "a class": ({"augment": RandomFlip}, "augment"),
-    "bad view": ({"augment": RandomFlip(2.0)}, "horizontal"),
-    "no view": ({"augment": MLP()}, "augment"),
-    "view of tables": ({"augment": RandomFeatureCorruption()}, r"views tables.*for images there are"),
-    "output not 2-D": ({"backbone": nn.Conv2d(1, 2, 3)}, r"returned shape \(2, 2, 6, 6\) for 2 rows.*Flatten"),
-    "output no tensor": ({"backbone": nn.Identity()}, r"returned shape \(2, 1, 8, 8\)"),
+    "a class": ({"augment": RandomFlip}, "augment=<class .*RandomFlip'>"),
+    "bad view": ({"augment": RandomFlip(2.0)}, r"horizontal=2\.0"),
+    "no view": ({"augment": MLP()}, r"augment=MLP\(\)"),
+    "view of tables": ({"augment": RandomFeatureCorruption()}, r"Corruption.*\d, 1, 8, 8\).*RandomResizedCrop"),
+    "output not 2-D": ({"backbone": nn.Conv2d(1, 2, 3)}, r"backbone=Conv2d\b.*\(2, 2, 6, 6\).*Flatten"),
+    "output no tensor": ({"backbone": nn.Identity()}, r"backbone=Identity\b.*\(2, 1, 8, 8\)"),
     "channels do not fit": ({"backbone": nn.Sequential(nn.Conv2d(3, 2, 3), nn.Flatten())}, r"\(1, 8, 8\).*channels"),
-    "reach": ({"backbone": ResNet(stem="imagenet")}, "8x8|8 x 8"),
-    "backbone of tables": ({"backbone": MLP()}, r"takes tables.*ConvNet"),
-    "no backbone": ({"backbone": LogisticRegression()}, r"backbone=LogisticRegression\(\).*build"),
-    "temperature": ({"temperature": 0}, "temperature must be a number above 0"),
+    "reach": ({"backbone": ResNet(stem="imagenet")}, "imagenet.*32x32.*8x8"),
+    "backbone of tables": ({"backbone": MLP()}, r"MLP.*\(8, 8, 1\).*ConvNet"),
+    "no backbone": ({"backbone": LogisticRegression()}, r"backbone=LogisticRegression\(\).*ConvNet\(\)"),
+    "temperature": ({"temperature": 0}, r"temperature=0\b"),
 }
 
 
@@ -152,7 +152,7 @@ def test_bad_parameters(case, images):
 
 
 def test_tables_take_no_convolutions(table):
-    with pytest.raises(ValueError, match=r"takes images.*6 columns.*AsImages"):
+    with pytest.raises(ValueError, match=r"\b6\b.*AsImages"):
         quick().fit(table)
 
 
@@ -176,7 +176,7 @@ def test_validation_never_stands_on_a_single_row(images):
 def test_a_single_row_more(images):
     encoder = quick().fit(images)
     before = weights(encoder)
-    with pytest.raises(ValueError, match=r"got a single row.*at least 2 rows"):
+    with pytest.raises(ValueError, match=r"single row.*\b2\b"):
         encoder.partial_fit(images[:1])
     assert torch.equal(weights(encoder), before)
 
@@ -193,9 +193,9 @@ class Unused(nn.Module):
         return z if self.kind == "unused" else self.block(z[:, :4], z[:, :4], z[:, :4])[0]
 
 
-@pytest.mark.parametrize(("kind", "message"), [("unused", "is not run"), ("tuple", "returns a tuple")])
+@pytest.mark.parametrize(("kind", "message"), [("unused", "(?!.*tuple).*tensor"), ("tuple", ".*tuple")])
 def test_layers_that_are_no_features_are_told_before_training(kind, message, images):
-    with pytest.raises(ValueError, match=f"layer='block' {message}"):
+    with pytest.raises(ValueError, match=f"layer='block'{message}"):
         quick(backbone=Unused(kind), layer="block", callbacks=[Ctrl((0, 1), "raise")]).fit(images)
 
 
@@ -256,7 +256,7 @@ def test_warm_start_keeps_the_units_of_the_first_images(images):
     pixels = (images * 15).astype(np.uint8)
     encoder = quick(warm_start=True).fit(pixels)
     before = encoder.transform(pixels)
-    with pytest.raises(ValueError, match="fitted on images from 0 to 255 and got floats of at most 1"):
+    with pytest.raises(ValueError, match=r"\b255\b.*\b1\b.*255 \* X"):
         encoder.fit(pixels / 255)
     np.testing.assert_array_equal(encoder.transform(pixels), before)
     encoder.fit(pixels.astype(np.float32)).transform(pixels)

@@ -35,11 +35,11 @@ def test_set_output_leaves_images_alone():
 
 
 def test_shapes_that_do_not_fit():
-    with pytest.raises(ValueError, match=r"AsImages\(shape=\(8, 8\)\) has 64 pixel values, but X has 10 columns"):
+    with pytest.raises(ValueError, match=r"AsImages\(shape=\(8, 8\)\).*\b64\b.*\b10\b"):
         AsImages((8, 8)).fit(np.ones((3, 10)))
-    with pytest.raises(ValueError, match=r"expected \(height, width\)"):
+    with pytest.raises(ValueError, match=r"shape=\(8,\).*\(height, width\)"):
         AsImages((8,)).fit(np.ones((3, 8)))
-    with pytest.raises(ValueError, match="shape must be"):
+    with pytest.raises(ValueError, match=r"shape=\(8, 0\)"):
         AsImages((8, 0)).fit(np.ones((3, 8)))
     with pytest.raises(ValueError, match="3 features, but AsImages is expecting 4"):
         AsImages((2, 2)).fit(np.ones((3, 4))).transform(np.ones((3, 3)))

@@ -84,7 +84,7 @@ def test_sixteen_bits_and_photographs_on_their_side(tmp_path):
     assert photos.shape == (1, 5, 4, 3)
     np.testing.assert_array_equal(photos[0], np.rot90(np.asarray(image), -1))
     Image.fromarray(np.zeros((4, 4), dtype=np.float32)).save(tmp_path / "photos" / "2.tiff")
-    with pytest.raises(ValueError, match=r"2\.tiff .*no known range"):
+    with pytest.raises(ValueError, match=r"2\.tiff .*\b32.bit"):
         ImageFiles(tmp_path / "photos")
 
 
@@ -96,7 +96,7 @@ def test_fit_reads_files_as_it_reads_arrays(folder, pictures):
 
 def test_mixed_sizes_are_named(folder):
     Image.fromarray(np.zeros((5, 7, 3), dtype=np.uint8)).save(folder / "dog" / "odd.png")
-    with pytest.raises(ValueError, match=r"odd\.png is 5x7 pixels .*is 9x8.*size="):
+    with pytest.raises(ValueError, match=r"odd\.png .*5x7.*9x8.*size="):
         ImageFiles(folder)
     assert ImageFiles(folder, size=9).shape == (7, 9, 9, 3)
 
@@ -104,7 +104,7 @@ def test_mixed_sizes_are_named(folder):
 @pytest.mark.parametrize("content", [b"", b"no image at all", b"\x89PNG\r\n\x1a\n broken"])
 def test_unreadable_files_are_named(content, folder):
     (folder / "cat" / "bad.png").write_bytes(content)
-    with pytest.raises(ValueError, match=r"bad\.png cannot be read as an image .*Remove or replace"):
+    with pytest.raises(ValueError, match=r"bad\.png .*\bimage\b"):
         ImageFiles(folder)
 
 
@@ -112,27 +112,27 @@ def test_files_that_break_off_are_named_when_they_are_read(folder):
     path = folder / "dog" / "3.png"
     path.write_bytes(path.read_bytes()[:-60])
     files = ImageFiles(folder)  # the header is whole
-    with pytest.raises(ValueError, match=r"3\.png cannot be read as an image"):
+    with pytest.raises(ValueError, match=r"3\.png .*\bimage\b"):
         SimCLRTransformer(2, backbone=ConvNet(2), max_epochs=1).fit(files)
 
 
 def test_folders_that_hold_nothing_to_read(folder, tmp_path):
-    with pytest.raises(FileNotFoundError, match="not a folder"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere .*folder"):
         ImageFiles(tmp_path / "nowhere")
-    with pytest.raises(FileNotFoundError, match="Pass a list"):
+    with pytest.raises(FileNotFoundError, match=r"0\.png .*folder.*\blist\b"):
         ImageFiles(folder / "cat" / "0.png")
-    with pytest.raises(ValueError, match="holds no image"):
+    with pytest.raises(ValueError, match=r"empty .*\bimage\b.*\.png"):
         ImageFiles(folder / "empty")
-    with pytest.raises(FileNotFoundError, match=r"gone\.png does not exist"):
+    with pytest.raises(FileNotFoundError, match=r"gone\.png (?!.*folder)"):
         ImageFiles([folder / "gone.png"])
-    with pytest.raises(ValueError, match="empty list"):
+    with pytest.raises(ValueError, match=r"ImageFiles.*\blist\b"):
         ImageFiles([])
-    with pytest.raises(ValueError, match="size="):
+    with pytest.raises(ValueError, match=r"size=\(3, 4, 5\)"):
         ImageFiles(folder, size=(3, 4, 5))
     with pytest.raises(ValueError, match=r"size=32\.0"):
         ImageFiles(folder, size=32.0)
     Image.fromarray(np.zeros((9, 8, 3), dtype=np.uint8)).save(folder / "loose.png")
-    with pytest.raises(ValueError, match=r"sub-folders and beside them \(loose\.png\)"):
+    with pytest.raises(ValueError, match=r"loose\.png.*folders"):
         ImageFiles(folder)
 
 
@@ -154,5 +154,5 @@ def test_transparent_pictures_stand_on_white(tmp_path):
 
 def test_enormous_files_are_named(folder, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
-    with pytest.raises(ValueError, match=r"0\.png cannot be read as an image \(Image size"):
+    with pytest.raises(ValueError, match=r"0\.png .*\(Image size"):
         ImageFiles(folder)

@@ -128,7 +128,7 @@ def test_nan_in_a_file_names_its_row(path, value):
     np.save(path, X)
     rows = read(np.load(path, mmap_mode="r"))  # the file is not looked at yet
     np.testing.assert_array_equal(rows.chunk(0, 33), VALUES[:33])
-    with pytest.raises(ValueError, match=r"NaN or infinity in row 33\. Reader needs finite numbers"):
+    with pytest.raises(ValueError, match=r"NaN.*row 33\b.*Reader"):
         list(rows.chunks(8))
     with pytest.raises(ValueError, match=r"NaN|infinity"):
         read(X)
@@ -185,7 +185,7 @@ def test_columns_are_held_against_those_of_fit(path):
 
 def test_masked_arrays_are_refused():
     X = np.ma.masked_array(np.ones((5, 3)), mask=np.eye(5, 3, dtype=bool))
-    with pytest.raises(ValueError, match=r"Reader got a masked array\. Fill it first"):
+    with pytest.raises(ValueError, match=r"Reader.*masked.*X\.filled\(0\)"):
         read(X)
 
 

@@ -91,7 +91,7 @@ def test_float64_beyond_float32_in_a_memory_map(tmp_path):
     rows = np.ones((1000, 10))
     rows[999, 9] = 1e39
     np.save(tmp_path / "big.npy", rows)
-    with pytest.raises(ValueError, match=r"1e\+39, too large for dtype\('float32'\)"):
+    with pytest.raises(ValueError, match=r"1e\+39.*float32"):
         read_table(BaseEstimator(), np.load(tmp_path / "big.npy", mmap_mode="r"), reset=True)
 
 

@@ -253,7 +253,7 @@ def test_picard_has_the_solutions_of_fastica(fun, whiten):
 def test_picard_warns_where_it_does_not_converge():
     pytest.importorskip("picard")
     X, _ = mixture("laplace")
-    with pytest.warns(ConvergenceWarning, match=r"gradient norm : 0\.\d+.*tolerance : 1e-12.*max_iter"):
+    with pytest.warns(ConvergenceWarning, match=r"gradient norm.*0\.\d+.*1e-12.*max_iter"):
         FastICAEncoder(solver="picard", max_iter=2, tol=1e-12, random_state=0).fit(X)
 
 
@@ -271,9 +271,7 @@ def test_picard_that_is_not_there(monkeypatch):
 @pytest.mark.parametrize("algorithm", ["parallel", "deflation"])
 def test_non_convergence_says_what_to_do(algorithm, library):
     X = np.random.default_rng(0).normal(size=(300, 8))  # Gaussian: nothing to find
-    with pytest.warns(
-        ConvergenceWarning, match=r"after 3 iterations.*change by [\d.e-]+.*tol is 1e-08.*max_iter.*fewer"
-    ):
+    with pytest.warns(ConvergenceWarning, match=r"\b3 iterations.*\d\.\d+.*\btol\b.*1e-08.*max_iter.*n_components"):
         encoder = FastICAEncoder(algorithm=algorithm, max_iter=3, tol=1e-8, random_state=0).fit(X)
     assert encoder.n_iter_ == 3
     assert np.isfinite(encoder.transform(X)).all()
@@ -305,7 +303,7 @@ def low_rank(dtype):
 def test_components_are_no_more_than_the_rank(make, rank, dtype, whiten_solver):
     X = make(dtype)
     encoder = FastICAEncoder(whiten_solver=whiten_solver, random_state=0, max_iter=500, tol=0.01)
-    with pytest.warns(UserWarning, match=rf"rank {rank}\..*set to {rank}\."):
+    with pytest.warns(UserWarning, match=rf"rank {rank}\b.*n_components.*\b{rank}\b"):
         features = encoder.fit_transform(X)
     assert features.shape == (len(X), rank)
     np.testing.assert_allclose(features.var(0), 1, rtol=1e-4)
@@ -317,14 +315,14 @@ def test_components_are_no_more_than_the_rank(make, rank, dtype, whiten_solver):
 
 def test_more_components_than_columns():
     X, _ = mixture("laplace")
-    with pytest.warns(UserWarning, match=r"n_components=9.*n_components is too large: it will be set to 6"):
+    with pytest.warns(UserWarning, match=r"n_components=9\b.*rank 6\b.*n_components.*\b6\b"):
         assert FastICAEncoder(9, random_state=0).fit_transform(X).shape == (4000, 6)
 
 
 @pytest.mark.parametrize("whiten_solver", ["svd", "eigh"])
 @pytest.mark.parametrize("value", [0.0, 0.1, 1e18])
 def test_rows_that_are_all_equal(value, whiten_solver):
-    with pytest.raises(ValueError, match="no variance"):
+    with pytest.raises(ValueError, match=r"\bX\b.*\bvariance\b.*StandardScaler"):
         FastICAEncoder(whiten_solver=whiten_solver).fit(np.full((50, 3), value))
 
 
@@ -345,29 +343,29 @@ def test_overflow_is_an_error_and_changes_nothing(table):
     before = pickle.dumps(encoder)
     for X in (table.astype(np.float64) * 1e200, table * np.float32(1e37)):
         for call in (encoder.fit, encoder.fit_transform, encoder.transform):
-            with pytest.raises(ValueError, match="Rescale it first"):
+            with pytest.raises(ValueError, match=r"\bsquares\b.*StandardScaler"):
                 call(X)
     assert pickle.dumps(encoder) == before
 
 
 BAD = [
-    ({"whiten": True}, "whiten"),
-    ({"fun_args": {"alpha": 3}}, r"alpha must be in \[1,2\]"),
-    ({"fun_args": {"alpha": "one"}}, r"alpha must be in \[1,2\]"),
-    ({"w_init": np.eye(3)}, r"w_init has invalid shape -- should be \(6, 6\), got \(3, 3\)"),
-    ({"w_init": np.zeros((6, 6))}, "linearly independent"),
-    ({"w_init": np.full((6, 6), np.nan)}, "finite"),
-    ({"w_init": "eye"}, "w_init must be an array of numbers"),
-    ({"fun": np.tanh}, "must return a tuple"),
-    ({"fun": lambda y: (y, y[0])}, "must return a tuple"),
-    ({"fun": lambda y: (np.nan * y, y[:, 0])}, "must not return NaN"),
-    ({"fun": lambda y: (np.nan * y, y[:, 0]), "algorithm": "deflation"}, "must not return NaN"),
-    ({"fun": g_of_the_user, "order": "negentropy"}, "need fun="),
-    ({"fun": g_of_the_user, "solver": "picard"}, "need fun="),
-    ({"algorithm": "deflation", "solver": "picard"}, 'algorithm must be "parallel"'),
-    ({"device": "abacus"}, "cannot be used here"),
-    ({"tol": -1.0}, "tol must be"),
-    ({"n_components": 0}, "n_components must be"),
+    ({"whiten": True}, "whiten=True"),
+    ({"fun_args": {"alpha": 3}}, r"fun_args=.'alpha': 3.*\[1, ?2\]"),
+    ({"fun_args": {"alpha": "one"}}, r"fun_args=.'alpha': 'one'.*\[1, ?2\]"),
+    ({"w_init": np.eye(3)}, r"w_init.*\(6, 6\).*\(3, 3\)"),
+    ({"w_init": np.zeros((6, 6))}, "w_init.*linearly independent"),
+    ({"w_init": np.full((6, 6), np.nan)}, "w_init.*finite"),
+    ({"w_init": "eye"}, "w_init.*'eye'"),
+    ({"fun": np.tanh}, "fun=<ufunc 'tanh'>.*tuple"),
+    ({"fun": lambda y: (y, y[0])}, "fun=<function .*tuple"),
+    ({"fun": lambda y: (np.nan * y, y[:, 0])}, r"\bfun\b.*NaN"),
+    ({"fun": lambda y: (np.nan * y, y[:, 0]), "algorithm": "deflation"}, r"\bfun\b.*NaN"),
+    ({"fun": g_of_the_user, "order": "negentropy"}, 'order="negentropy".*solver="picard".*fun="logcosh"'),
+    ({"fun": g_of_the_user, "solver": "picard"}, 'order="negentropy".*solver="picard".*fun="logcosh"'),
+    ({"algorithm": "deflation", "solver": "picard"}, 'solver="picard".*algorithm.*"parallel"'),
+    ({"device": "abacus"}, "device='abacus'"),
+    ({"tol": -1.0}, r"tol=-1\.0"),
+    ({"n_components": 0}, r"n_components=0\b"),
 ]
 
 
@@ -383,7 +381,7 @@ def test_too_few_rows():
     X, _ = mixture("laplace", n_samples=100)
     with pytest.raises(ValueError, match="1 sample"):
         FastICAEncoder().fit(X[:1])
-    with pytest.raises(ValueError, match="3 rows of 6 columns cannot be white"):
+    with pytest.raises(ValueError, match=r"whiten=False\).*\b3\b.*\b6\b"):
         FastICAEncoder(whiten=False).fit(X[:3])
 
 
@@ -459,5 +457,5 @@ def test_whiten_changed_after_fit():
 
 def test_features_of_another_width():
     fitted = FastICAEncoder(2, random_state=0).fit(np.random.default_rng(0).laplace(size=(300, 4)))
-    with pytest.raises(ValueError, match="X has 3 features, but FastICAEncoder has 2 components"):
+    with pytest.raises(ValueError, match=r"X .*\b3\b.*FastICAEncoder.*\b2\b"):
         fitted.inverse_transform(np.zeros((5, 3)))

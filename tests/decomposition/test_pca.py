@@ -125,7 +125,9 @@ def test_the_products_of_rows_do_not_hide_small_variances(dtype, smallest, k):
 
 
 @pytest.mark.parametrize("shape", [(400, 20), (20, 400), (2000, 300), (1200, 200)])
-@pytest.mark.parametrize(("value", "message"), [(np.nan, "NaN"), (np.inf, "infinity"), (1e200, "Rescale")])
+@pytest.mark.parametrize(
+    ("value", "message"), [(np.nan, "NaN"), (np.inf, "infinity"), (1e200, r"overflow.*StandardScaler")]
+)
 def test_no_automatic_choice_takes_what_is_not_a_number(shape, value, message, capfd):
     X = np.random.default_rng(0).normal(size=shape)
     X[5, 5] = value
@@ -162,15 +164,15 @@ def test_overflow_is_an_error_and_changes_nothing(table):
     before = encoder.transform(table)
     for scaled in (table.astype(np.float64) * 1e200, table * np.float32(1e37), table[:, :1] * np.float32(1e37)):
         for call in (encoder.fit, encoder.set_params(n_components=1).fit_transform):
-            with pytest.raises(ValueError, match="Rescale it first"):
+            with pytest.raises(ValueError, match=r"overflow.*StandardScaler"):
                 call(scaled)
     np.testing.assert_array_equal(encoder.transform(table), before)
 
 
 def test_one_row_is_an_error(table):
-    with pytest.raises(ValueError, match=re.escape("1 sample(s)")):
+    with pytest.raises(ValueError, match=r"\b1 sample.*\b2\b.*PCAEncoder"):
         PCAEncoder().fit(table[:1])
-    with pytest.raises(ValueError, match=re.escape("1 row(s)")):
+    with pytest.raises(ValueError, match=r"PCAEncoder .*\b1\b.*n_components=None\b.*\b2\b"):
         PCAEncoder(batch_size=3).fit(table[:1])
 
 
@@ -283,30 +285,30 @@ def test_too_few_rows_so_far():
     X = spread(12, 10)
     encoder = PCAEncoder(5).partial_fit(X[:3])
     check_is_fitted(encoder)
-    with pytest.raises(NotFittedError, match=r"PCAEncoder has seen 3 row\(s\); n_components=5 needs at least 5"):
+    with pytest.raises(NotFittedError, match=r"PCAEncoder .*\b3\b.*n_components=5\b.*\b5\b"):
         encoder.transform(X)
     assert not hasattr(encoder, "components_")
     encoder.partial_fit(X[3:])
     assert encoder.transform(X).shape == (12, 5)
     for n_components, needed in ((None, 2), (0.5, 2), ("mle", 10)):
-        with pytest.raises(NotFittedError, match=f"1 row.*at least {needed}"):
+        with pytest.raises(NotFittedError, match=rf"\b1\b.*n_components={n_components!r}.*\b{needed}\b"):
             PCAEncoder(n_components).partial_fit(X[:1]).explained_variance_
     with pytest.raises(NotFittedError):
         PCAEncoder().transform(X)
-    with pytest.raises(ValueError, match=r"n_components=11 must be between 0 and n_features=10"):
+    with pytest.raises(ValueError, match=r"n_components=11\b.*n_features=10\b"):
         PCAEncoder(11).partial_fit(X)
-    with pytest.raises(ValueError, match="batch_size"):
+    with pytest.raises(ValueError, match=r"batch_size.*PCAEncoder.*\b0\b"):
         PCAEncoder(batch_size=0).partial_fit(X)
-    with pytest.raises(AttributeError, match="no attribute 'nonsense_'"):
+    with pytest.raises(AttributeError, match=r"'PCAEncoder'.*'nonsense_'"):
         encoder.nonsense_
 
 
 BAD = {
     "NaN": (np.where(np.arange(60).reshape(20, 3) == 31, np.nan, 1.0), "NaN"),
-    "overflow": (np.full((20, 3), 1e200) * np.arange(20)[:, None], "Rescale"),
+    "overflow": (np.full((20, 3), 1e200) * np.arange(20)[:, None], r"overflow.*StandardScaler"),
     "columns": (np.ones((20, 4)), "X has 4 features, but PCAEncoder is expecting 3"),
     "no rows": (np.ones((0, 3)), "0 sample"),
-    "text": (np.full((20, 3), "a"), "not numbers"),
+    "text": (np.full((20, 3), "a"), "PCAEncoder.*OneHotEncoder"),
 }
 
 
@@ -417,7 +419,7 @@ def test_nan_in_a_file_names_its_row(tmp_path):
     mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
     encoder = PCAEncoder(2, batch_size=10)
     for call in (encoder.fit, encoder.partial_fit, encoder.fit_transform):
-        with pytest.raises(ValueError, match="row 37"):
+        with pytest.raises(ValueError, match=r"NaN.*row 37\b"):
             call(mapped)
     assert vars(encoder) == vars(PCAEncoder(2, batch_size=10))
 
@@ -513,10 +515,10 @@ def test_parts_that_do_not_fit_together():
     before = pickle.dumps(encoder)
     named = PCAEncoder(2).partial_fit(pd.DataFrame(X, columns=list("abc")))
     for other, message in (
-        (PCAEncoder(2).partial_fit(X[:, :2]), "columns cannot be merged: 3 and 2"),
+        (PCAEncoder(2).partial_fit(X[:, :2]), r"columns.*\b3\b.*\b2\b"),
         (named, "feature names"),
-        (PCAEncoder(2).partial_fit(X.astype(np.float32)), "dtype cannot be merged: float64 and float32"),
-        (PCAEncoder(2).partial_fit([[1e200, 0, 0]]), "Rescale"),
+        (PCAEncoder(2).partial_fit(X.astype(np.float32)), "dtype.*float64.*float32"),
+        (PCAEncoder(2).partial_fit([[1e200, 0, 0]]), r"overflow.*StandardScaler"),
         (PCAEncoder(2), "not fitted"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -524,7 +526,7 @@ def test_parts_that_do_not_fit_together():
         assert pickle.dumps(encoder) == before
     with pytest.raises(NotFittedError):
         PCAEncoder(2).merge(encoder)
-    with pytest.raises(TypeError, match="got PCA; expected a PCAEncoder"):
+    with pytest.raises(TypeError, match=r"\bPCA\b.*PCAEncoder"):
         encoder.merge(PCA(2).fit(X))
 
 
@@ -592,7 +594,7 @@ def test_bad_tensors_on_a_device():
     spoiled[50, 2] = torch.nan
     for bad, message in (
         (spoiled, "NaN"),
-        (X * 1e200, "Rescale"),
+        (X * 1e200, r"overflow.*StandardScaler"),
         (X[:, :5], "5 features, but PCAEncoder is expecting 6"),
         (X[0], "[Rr]eshape"),
         (X[:0], "0 sample"),

@@ -1,3 +1,4 @@
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -132,7 +133,7 @@ def test_atoms_of_patches(channels):
 def test_a_coder_without_atoms(digits):
     images = digits[0][:20].reshape(-1, 8, 8, 1)  # (20, 64) -> (20, 8, 8, 1)
     encoder = PatchEncoder(StandardScaler(), random_state=0).fit(images)
-    with pytest.raises(TypeError, match="PatchEncoder has no components_"):
+    with pytest.raises(TypeError, match=r"PatchEncoder\b.*components_"):
         AtomsDisplay.from_estimator(encoder)
 
 
@@ -142,7 +143,7 @@ def test_a_pipeline_draws_its_last_step_with_atoms(digits):
     expected = AtomsDisplay.from_estimator(pipeline[0])
     np.testing.assert_array_equal(shown(AtomsDisplay.from_estimator(pipeline)), shown(expected))
     two = make_pipeline(PCA(16), KMeans(3, n_init=1, random_state=0)).fit(X)
-    with pytest.raises(ValueError, match="pass image_shape"):  # 16 numbers, but not of pixels
+    with pytest.raises(ValueError, match=r"\b16\b.*image_shape="):  # 16 numbers, but not of pixels
         AtomsDisplay.from_estimator(two)
     assert AtomsDisplay.from_estimator(two, image_shape=(2, 8)).images_.shape == (3,)
 
@@ -156,30 +157,30 @@ def test_bad_input(table, digits):
     X, _ = digits
     with pytest.raises(NotFittedError):
         AtomsDisplay.from_estimator(PCAEncoder(2))
-    with pytest.raises(TypeError, match="StandardScaler has no components_"):
+    with pytest.raises(TypeError, match=r"StandardScaler\b.*components_"):
         AtomsDisplay.from_estimator(StandardScaler().fit(X))
-    with pytest.raises(TypeError, match="Pipeline has no components_"):
+    with pytest.raises(TypeError, match=r"Pipeline\b.*components_"):
         AtomsDisplay.from_estimator(make_pipeline(StandardScaler()).fit(X))
-    with pytest.raises(TypeError, match="RandomEncoder has no components_"):
+    with pytest.raises(TypeError, match=r"RandomEncoder\b.*components_"):
         AtomsDisplay.from_estimator(RandomEncoder(random_state=0).fit(table))
     encoder = PCAEncoder(2).fit(table)
-    with pytest.raises(ValueError, match=r"atoms of 6 numbers, .* pass image_shape=.* Atoms of a table"):
+    with pytest.raises(ValueError, match=r"AtomsDisplay.*\b6\b.*image_shape=.*\btable\b"):
         AtomsDisplay.from_estimator(encoder)
-    with pytest.raises(ValueError, match="atoms of 9 numbers"):  # a small table is no picture of 3x3
+    with pytest.raises(ValueError, match=r"AtomsDisplay.*\b9\b.*image_shape="):  # a small table is no picture of 3x3
         AtomsDisplay.from_atoms(np.ones((2, 9)))
-    with pytest.raises(ValueError, match=r"image_shape=\(2, 2\) does not fit rows of shape \(2, 6\)"):
+    with pytest.raises(ValueError, match=r"image_shape=\(2, 2\).*\(2, 6\)"):
         AtomsDisplay.from_estimator(encoder, image_shape=(2, 2))
-    with pytest.raises(ValueError, match=r"shape \(2, 3, 3, 64\); expected .* 1 or 3 channels"):
+    with pytest.raises(ValueError, match=r"\(2, 3, 3, 64\).*\b1 or 3\b"):
         AtomsDisplay.from_atoms(np.ones((2, 3, 3, 64)))
     for atoms in (np.ones((2, 16)), np.ones((0, 2, 2, 1))):
-        with pytest.raises(ValueError, match="got atoms of shape"):
+        with pytest.raises(ValueError, match=rf"AtomsDisplay.*{re.escape(str(atoms.shape))}"):
             AtomsDisplay(atoms).plot()
     with pytest.raises(ValueError, match="NaN"):
         AtomsDisplay.from_atoms(np.full((2, 16), np.nan))
     with pytest.raises(ValueError, match="max_atoms=0"):
         AtomsDisplay.from_atoms(np.ones((2, 16)), max_atoms=0)
     for order in ([2], [0.5], [True]):
-        with pytest.raises(ValueError, match="order must hold positions of the 2 atoms"):
+        with pytest.raises(ValueError, match=r"\border\b.*\b2\b"):
             AtomsDisplay.from_atoms(np.ones((2, 16)), order=order)
 
 

@@ -119,17 +119,17 @@ def test_odd_tokens_and_little_room(plt):
 def test_bad_input(fitted):
     with pytest.raises(NotFittedError):
         AttentionDisplay.from_estimator(bert(), TEXT)
-    with pytest.raises(TypeError, match="PCA has no attention; AttentionDisplay needs a fitted MaskedLMTransformer"):
+    with pytest.raises(TypeError, match=r"PCA\b.*\battention\b.*AttentionDisplay.*MaskedLMTransformer"):
         AttentionDisplay.from_estimator(PCA(2).fit(np.eye(3)), TEXT)
     for layer in (0, 4, -4, 1.0, None):
-        with pytest.raises(ValueError, match=rf"layer={layer}: the network has the layers 1 to 3, or -1 to -3\."):
+        with pytest.raises(ValueError, match=rf"layer={layer}\b.*\b1\b.*\b3\b.*-1\b.*-3\b"):
             AttentionDisplay.from_estimator(fitted, TEXT, layer=layer)
     for head in (2, -3, 0.5):
-        with pytest.raises(ValueError, match=rf"head={head}: a layer has the heads 0 to 1; None is the mean"):
+        with pytest.raises(ValueError, match=rf"head={head}\b.*\b0\b.*\b1\b.*None"):
             AttentionDisplay.from_estimator(fitted, TEXT, head=head)
-    with pytest.raises(ValueError, match="at most 14 fit into a sequence"):
+    with pytest.raises(ValueError, match=r"\btext\b.*\btokens\b.*\b14\b"):
         AttentionDisplay.from_estimator(fitted, TEXT * 9)
-    with pytest.raises(ValueError, match=r"weights of shape \(2, 3\) and 2 tokens"):
+    with pytest.raises(ValueError, match=r"weights\b.*\(2, 3\).*\b2 tokens"):
         AttentionDisplay(np.ones((2, 3)), ["a", "b"]).plot()
-    with pytest.raises(ValueError, match="0 tokens"):
+    with pytest.raises(ValueError, match=r"weights\b.*\(0, 0\).*\b0 tokens"):
         AttentionDisplay(np.ones((0, 0)), []).plot()

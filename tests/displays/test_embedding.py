@@ -150,15 +150,15 @@ def test_scatter_options(table):
 def test_bad_input(table):
     with pytest.raises(NotFittedError):
         EmbeddingDisplay.from_estimator(PCAEncoder(2), table)
-    with pytest.raises(TypeError, match="LogisticRegression has no transform"):
+    with pytest.raises(TypeError, match=r"LogisticRegression\b.*\btransform\b.*EmbeddingDisplay"):
         EmbeddingDisplay.from_estimator(LogisticRegression().fit(table, np.arange(60) % 2), table)
     for call in (
         lambda **kw: EmbeddingDisplay.from_features(table, **kw),
         lambda **kw: EmbeddingDisplay.from_estimator(PCAEncoder(2).fit(table), table, **kw),
     ):
-        with pytest.raises(ValueError, match="method='umap': expected 'pca' or 'tsne'"):
+        with pytest.raises(ValueError, match=r"method='umap'.*'pca'.*'tsne'"):
             call(method="umap")
-        with pytest.raises(ValueError, match="max_samples=1: at least 2"):
+        with pytest.raises(ValueError, match=r"max_samples=1\b.*\b2\b"):
             call(max_samples=1)
         with pytest.raises(ValueError, match="inconsistent numbers of samples"):
             call(y=np.arange(3))

@@ -1,4 +1,5 @@
 import copy
+import re
 
 import numpy as np
 import pandas as pd
@@ -121,7 +122,7 @@ def test_several_share_axes(fitted):
 def test_bad_input(fitted):
     with pytest.raises(NotFittedError):
         LayerProbeDisplay.from_estimator(bert(), TEXTS, Y)
-    with pytest.raises(TypeError, match="PCA has no n_layers_ and layer; LayerProbeDisplay needs a fitted MaskedLM"):
+    with pytest.raises(TypeError, match=r"PCA\b.*n_layers_.*\blayer\b.*LayerProbeDisplay.*MaskedLM"):
         LayerProbeDisplay.from_estimator(PCA(2).fit(np.eye(3)), np.eye(3), [0, 1, 0])
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         LayerProbeDisplay.from_estimator(fitted, TEXTS, Y[:-1])
@@ -130,5 +131,5 @@ def test_bad_input(fitted):
     with pytest.raises(ValueError, match="'scoring' parameter"):
         LayerProbeDisplay.from_estimator(fitted, TEXTS, Y, scoring="nope")
     for scores in ([], [0.5, 0.6], [[]]):
-        with pytest.raises(ValueError, match=r"scores of shape .*; expected \(n_layers \+ 1, n_splits\)"):
+        with pytest.raises(ValueError, match=rf"{re.escape(str(np.shape(scores)))}.*\(n_layers \+ 1, n_splits\)"):
             LayerProbeDisplay(scores).plot()

@@ -132,22 +132,22 @@ def test_an_estimator(fitted, plt):
         MaskedTokensDisplay.from_estimator(bert(), "a [MASK]")
     display = MaskedTokensDisplay.from_estimator(fitted, "[MASK]", color="red")
     assert display.bars_[0, 0].get_facecolor()[:3] == (1, 0, 0)
-    with pytest.raises(TypeError, match="PCA has no fill_mask; MaskedTokensDisplay needs a fitted MaskedLM"):
+    with pytest.raises(TypeError, match=r"PCA\b.*fill_mask.*MaskedTokensDisplay.*MaskedLM"):
         MaskedTokensDisplay.from_estimator(PCA(2).fit(np.eye(3)), "[MASK]")
-    with pytest.raises(ValueError, match=r"text hides nothing; put \[MASK\]"):
+    with pytest.raises(ValueError, match=r"\btext\b.*\[MASK\]"):
         MaskedTokensDisplay.from_estimator(fitted, "a cat")
     for n_guesses in (0, -1, 2.5, None):
-        with pytest.raises(ValueError, match=f"n_guesses={n_guesses}: expected a number of tokens"):
+        with pytest.raises(ValueError, match=rf"n_guesses={n_guesses}\b.*\b1\b"):
             MaskedTokensDisplay.from_estimator(fitted, "[MASK]", n_guesses=n_guesses)
     everything = MaskedTokensDisplay.from_estimator(fitted, "[MASK]", n_guesses=10**6)
     assert everything.names_.shape == (1, len(fitted.vocabulary_))
 
 
 def test_bad_input():
-    with pytest.raises(ValueError, match="got guesses for no gap"):
+    with pytest.raises(ValueError, match=r"MaskedTokensDisplay(?!.*\d).*\bgap"):
         MaskedTokensDisplay(["a"], []).plot()
-    with pytest.raises(ValueError, match="3 parts of the text and 1 gaps; expected one part more"):
+    with pytest.raises(ValueError, match=r"\b3 parts\b.*\b1 gap"):
         MaskedTokensDisplay(["a", "b", "c"], [[("x", 0.5)]]).plot()
-    for lines in ([[("x", 0.5)], []], [[]]):
-        with pytest.raises(ValueError, match="expected as many for each, and one at least"):
+    for lines, lengths in (([[("x", 0.5)], []], r"\[0, 1\]"), ([[]], r"\[0\]")):
+        with pytest.raises(ValueError, match=f"MaskedTokensDisplay.*{lengths}"):
             MaskedTokensDisplay(["", "", ""], lines).plot()

@@ -109,26 +109,26 @@ def test_an_estimator():
 
 
 def test_bad_input(vectors):
-    names = r"not among the 30 words that have vectors: 'nope', 'Word1', 3, \[1\]\. Leave them out"
+    names = r"NearestWordsDisplay.*\b30\b.*'nope', 'Word1', 3, \[1\](?!,| and)"
     with pytest.raises(ValueError, match=names):
         NearestWordsDisplay.from_vectors(vectors, ["word1", "nope", "Word1", 3, "nope", [1]])
-    with pytest.raises(ValueError, match="'x9' and 5 more"):
+    with pytest.raises(ValueError, match=r"'x9'.*\b5\b"):
         NearestWordsDisplay.from_vectors(vectors, [f"x{i}" for i in range(15)])
     for words in ([], ()):
-        with pytest.raises(ValueError, match="got no words"):
+        with pytest.raises(ValueError, match=r"NearestWordsDisplay(?!.*\d).*\bwords\b"):
             NearestWordsDisplay.from_vectors(vectors, words)
-    with pytest.raises(ValueError, match="words=3; expected a list of words"):
+    with pytest.raises(ValueError, match=r"\bwords=3\b"):
         NearestWordsDisplay.from_vectors(vectors, 3)
     for n_neighbors in (0, 30, 2.5):
-        with pytest.raises(ValueError, match=f"n_neighbors={n_neighbors}: a word has from 1 to 29"):
+        with pytest.raises(ValueError, match=rf"n_neighbors={n_neighbors}\b.*\b1\b.*\b29\b"):
             NearestWordsDisplay.from_vectors(vectors, ["word1"], n_neighbors=n_neighbors)
-    with pytest.raises(TypeError, match=r"got vectors of type ndarray; expected skrep\.text\.WordVectors"):
+    with pytest.raises(TypeError, match=r"NearestWordsDisplay.*\bndarray\b.*skrep\.text\.WordVectors"):
         NearestWordsDisplay.from_vectors(vectors.vectors, ["word1"])
-    with pytest.raises(TypeError, match="PCA has no vectors_; NearestWordsDisplay needs a fitted Word2VecTransformer"):
+    with pytest.raises(TypeError, match=r"PCA\b.*vectors_.*NearestWordsDisplay.*Word2VecTransformer"):
         NearestWordsDisplay.from_estimator(PCA(2).fit(np.eye(3)), ["word1"])
-    with pytest.raises(ValueError, match="got no words"):
+    with pytest.raises(ValueError, match=r"NearestWordsDisplay(?!.*\d).*\bwords\b"):
         NearestWordsDisplay([], [], np.empty((0, 3))).plot()
-    with pytest.raises(ValueError, match=r"1 words and similarities of shape \(2, 1\)"):
+    with pytest.raises(ValueError, match=r"\b1 words\b.*\(2, 1\).*\(1, n_neighbors\)"):
         NearestWordsDisplay(["a"], [["b"]], [[0.5], [0.5]]).plot()
-    with pytest.raises(ValueError, match=r"other numbers of neighbours than similarities; expected \(1, 2\)"):
+    with pytest.raises(ValueError, match=r"neighbours\b.*similarities\b.*\(1, 2\)"):
         NearestWordsDisplay(["a"], [["b"]], [[0.5, 0.4]]).plot()

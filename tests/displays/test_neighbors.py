@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -166,16 +168,16 @@ def test_bad_input(table):
 
     with pytest.raises(NotFittedError):
         NeighborsDisplay.from_estimator(PCAEncoder(2), table)
-    with pytest.raises(TypeError, match="LinearSVC has no transform; NeighborsDisplay needs"):
+    with pytest.raises(TypeError, match=r"LinearSVC\b.*\btransform\b.*NeighborsDisplay"):
         NeighborsDisplay.from_estimator(LinearSVC(), table)
     for n_neighbors in (0, 60, 2.0):
-        with pytest.raises(ValueError, match=f"n_neighbors={n_neighbors}: a row has from 1 to 59 others"):
+        with pytest.raises(ValueError, match=rf"n_neighbors={n_neighbors}\b.*\b1\b.*\b59\b"):
             draw(n_neighbors=n_neighbors)
     for queries in (0, 61):
-        with pytest.raises(ValueError, match=f"queries={queries}: from 1 to 60 rows"):
+        with pytest.raises(ValueError, match=rf"queries={queries}\b.*\b1\b.*\b60\b"):
             draw(queries=queries)
     for queries in ([60], [-1], [0.5], 0.5, [[1]], [], np.ones(60, dtype=bool), None):
-        with pytest.raises(ValueError, match="expected a number of rows or positions from 0 to 59"):
+        with pytest.raises(ValueError, match=rf"(?s)queries={re.escape(repr(queries))}.*\b0\b.*\b59\b"):
             draw(queries=queries)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         draw(Z=table[:50])
@@ -183,23 +185,23 @@ def test_bad_input(table):
         draw(y=np.zeros(50))
     with pytest.raises(ValueError, match="Z contains NaN"):
         draw(Z=table * np.nan)
-    with pytest.raises(ValueError, match=r"does not fit rows of shape \(60, 6\)"):
+    with pytest.raises(ValueError, match=r"image_shape=\(2, 2\).*\(60, 6\)"):
         draw(image_shape=(2, 2))
     with pytest.raises(ValueError, match=r"X\[..., np.newaxis\]"):
         draw(X=table.reshape(60, 2, 3))
-    with pytest.raises(ValueError, match="with 1 or 3 channels"):
+    with pytest.raises(ValueError, match=r"\(60, 1, 3, 2\).*\b1 or 3\b"):
         draw(X=table.reshape(60, 1, 3, 2))
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"rows": np.zeros((2, 3))}, r"got rows of shape \(2, 3\)"),
-        ({"rows": np.zeros((2, 1, 4))}, "at least one neighbour"),
-        ({"rows": np.zeros((0, 3, 4))}, "at least one row"),
-        ({"rows": np.zeros((2, 3, 4, 4, 2))}, "with 1 or 3 channels"),
-        ({"similarities": np.zeros((2, 3))}, r"similarities of shape \(2, 3\); expected \(2, 2\)"),
-        ({"classes": np.zeros((2, 2))}, r"classes of shape \(2, 2\); expected \(2, 3\)"),
+        ({"rows": np.zeros((2, 3))}, r"\brows\b.*\(2, 3\).*n_queries"),
+        ({"rows": np.zeros((2, 1, 4))}, r"\brows\b.*\(2, 1, 4\).*n_queries"),
+        ({"rows": np.zeros((0, 3, 4))}, r"NeighborsDisplay.*\(0, 4\).*n_samples"),
+        ({"rows": np.zeros((2, 3, 4, 4, 2))}, r"\(6, 4, 4, 2\).*\b1 or 3\b"),
+        ({"similarities": np.zeros((2, 3))}, r"similarities\b.*\(2, 3\).*\(2, 2\)"),
+        ({"classes": np.zeros((2, 2))}, r"classes\b.*\(2, 2\).*\(2, 3\)"),
     ],
 )
 def test_bad_data(change, message):

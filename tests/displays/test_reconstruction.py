@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -84,17 +86,17 @@ def test_errors_are_written_with_two_figures(error, text):
 def test_bad_input(table):
     with pytest.raises(NotFittedError):
         ReconstructionDisplay.from_estimator(PCAEncoder(2), table)
-    with pytest.raises(TypeError, match="Normalizer has no inverse_transform"):
+    with pytest.raises(TypeError, match=r"Normalizer\b.*inverse_transform.*ReconstructionDisplay"):
         ReconstructionDisplay.from_estimator(Normalizer().fit(table), table)
     halves = Halves().fit(table)
     for shape in [(2, 2), (6,), (1, 2, 3, 1)]:
-        with pytest.raises(ValueError, match=r"does not fit rows of shape \(10, 6\)"):
+        with pytest.raises(ValueError, match=rf"image_shape={re.escape(str(shape))}.*\(10, 6\)"):
             ReconstructionDisplay.from_estimator(halves, table, image_shape=shape)
-    with pytest.raises(ValueError, match="does not fit rows"):
+    with pytest.raises(ValueError, match=r"image_shape=\(2, 3\).*\(2, 2, 3, 1\)"):
         ReconstructionDisplay.from_estimator(halves, np.ones((2, 2, 3, 1)), image_shape=(2, 3))
     with pytest.raises(ValueError, match=r"X\[..., np.newaxis\]"):
         ReconstructionDisplay.from_estimator(halves, np.ones((2, 3, 3)))
     with pytest.raises(ValueError, match="n_samples=-1"):
         ReconstructionDisplay.from_estimator(halves, table, n_samples=-1)
-    with pytest.raises(ValueError, match="same shape"):
+    with pytest.raises(ValueError, match=r"\(60, 6\).*\(60, 2\)"):
         ReconstructionDisplay(table, table[:, :2]).plot()

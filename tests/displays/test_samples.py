@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
@@ -136,33 +138,33 @@ def test_samples_as_lists(table):
 def test_bad_estimators(table):
     with pytest.raises(NotFittedError):
         SamplesDisplay.from_estimator(Resampler(), table)
-    with pytest.raises(TypeError, match="Normalizer has no sample, which SamplesDisplay draws"):
+    with pytest.raises(TypeError, match=r"Normalizer\b.*\bsample\b.*SamplesDisplay"):
         SamplesDisplay.from_estimator(Normalizer().fit(table), table)
-    for bad in ({"n_samples": 0}, {"n_lines": -1}):
-        with pytest.raises(ValueError, match="both must be at least 1"):
-            SamplesDisplay.from_estimator(Resampler().fit(table), table, **bad)
+    for name, value in (("n_samples", 0), ("n_lines", -1)):
+        with pytest.raises(ValueError, match=rf"{name}={value}\b.*\b1\b"):
+            SamplesDisplay.from_estimator(Resampler().fit(table), table, **{name: value})
 
 
 def test_bad_samples(table):
     images = np.zeros((4, 2, 3, 1))
-    with pytest.raises(ValueError, match="nearest=True needs X"):
+    with pytest.raises(ValueError, match=r"nearest=True.*\bX\b"):
         SamplesDisplay.from_samples(table, nearest=True)
     for shape in [(2, 2), (6,), (1, 2, 3, 1)]:
-        with pytest.raises(ValueError, match=r"does not fit rows of shape \(60, 6\)"):
+        with pytest.raises(ValueError, match=rf"image_shape={re.escape(str(shape))}.*\(60, 6\)"):
             SamplesDisplay.from_samples(table, table, image_shape=shape)
     for nearest in (False, True):
-        with pytest.raises(ValueError, match=r"got X of shape .* and samples of shape \(4, 2, 3, 1\)"):
+        with pytest.raises(ValueError, match=r"\bX\b.*\((4|60), 6\).*\bsamples\b.*\(4, 2, 3, 1\)"):
             SamplesDisplay.from_samples(images, table, nearest=nearest)
     with pytest.raises(ValueError, match="samples contains NaN"):
         SamplesDisplay.from_samples(table * np.nan, table)
     with pytest.raises(ValueError, match=r"X\[..., np.newaxis\]"):
         SamplesDisplay.from_samples(images[..., 0])
     for empty in ([table[:0]], [table, table[:0]]):
-        with pytest.raises(ValueError, match="at least one row"):
+        with pytest.raises(ValueError, match=r"SamplesDisplay.*\(0, 6\)"):
             SamplesDisplay(*empty).plot()
     with pytest.raises(ValueError, match="n_lines=0"):
         SamplesDisplay(images, n_lines=0).plot()
-    with pytest.raises(ValueError, match="got originals of shape"):
+    with pytest.raises(ValueError, match=r"\boriginals\b.*\(60, 6\).*\(4, 2, 3, 1\)"):
         SamplesDisplay(images, table).plot()
-    with pytest.raises(ValueError, match="same shape"):
+    with pytest.raises(ValueError, match=r"\(3, 2, 3, 1\).*\(4, 2, 3, 1\)"):
         SamplesDisplay(images, images, images[:3]).plot()

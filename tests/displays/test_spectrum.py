@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 from sklearn.cluster import KMeans
@@ -122,16 +124,16 @@ def test_bad_input(digits):
         SpectrumDisplay.from_estimator(PCAEncoder(2))
     ica = FastICA(2, random_state=0, max_iter=1000, tol=0.1).fit(X)
     for estimator in (StandardScaler().fit(X), ica, LinearDiscriminantAnalysis().fit(X, y)):
-        with pytest.raises(TypeError, match="has no explained_variance_ and explained_variance_ratio_; pass X"):
+        with pytest.raises(TypeError, match=rf"{type(estimator).__name__}\b.*explained_variance_ratio_.*\bX\b"):
             SpectrumDisplay.from_estimator(estimator)
-    with pytest.raises(TypeError, match="IsolationForest has no transform"):
+    with pytest.raises(TypeError, match=r"IsolationForest\b.*\btransform\b.*SpectrumDisplay"):
         SpectrumDisplay.from_estimator(IsolationForest(n_estimators=2).fit(X), X)
     assert SpectrumDisplay.from_estimator(KMeans(3, n_init=1).fit(X), X).line_ is not None
     for variance in ([], [[1.0]], [1.0, -1.0], [np.nan], 3.0):
-        with pytest.raises(ValueError, match="expected one variance of at least 0"):
+        with pytest.raises(ValueError, match=rf"explained_variance={re.escape(repr(variance))}.*\b0\b"):
             SpectrumDisplay(variance).plot()
     for mark in (0, 3, 1.0, -0.5, True, np.nan):
-        with pytest.raises(ValueError, match=r"shares in \(0, 1\) and numbers of components from 1 to 2"):
+        with pytest.raises(ValueError, match=rf"marks=\[{mark}\].*\(0, 1\).*\b1\b.*\b2\b"):
             SpectrumDisplay([1.0, 1.0]).plot(marks=[mark])
     with pytest.raises(ValueError, match="yscale='cubic'"):
         SpectrumDisplay([1.0]).plot(yscale="cubic")

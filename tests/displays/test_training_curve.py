@@ -77,7 +77,7 @@ def test_bad_input(fitted, table):
     with pytest.raises(NotFittedError, match="not fitted"):
         TrainingCurveDisplay.from_estimator(AutoEncoderTransformer())
     for estimator in (PCAEncoder(2).fit(table), make_pipeline(StandardScaler(), fitted)):
-        with pytest.raises(TypeError, match=f"{type(estimator).__name__} has no history_"):
+        with pytest.raises(TypeError, match=rf"{type(estimator).__name__}\b.*history_.*TrainingCurveDisplay"):
             TrainingCurveDisplay.from_estimator(estimator)
-    with pytest.raises(ValueError, match="plot_lr=True needs learning rates"):
+    with pytest.raises(ValueError, match=r"plot_lr=True.*\blr=None"):
         TrainingCurveDisplay([1], [1.0]).plot(plot_lr=True)

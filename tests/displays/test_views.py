@@ -110,18 +110,18 @@ def test_the_data_are_left_alone():
 def test_bad_input(table):
     with pytest.raises(NotFittedError):
         ViewsDisplay.from_estimator(TwoViews(), IMAGES)
-    with pytest.raises(TypeError, match="PCAEncoder has no sample_views"):
+    with pytest.raises(TypeError, match=r"PCAEncoder\b.*sample_views.*ViewsDisplay"):
         ViewsDisplay.from_estimator(PCAEncoder(2).fit(table), table)
     same = lambda x, generator: x  # noqa: E731
-    with pytest.raises(ValueError, match=r"shape \(5, 4, 6\); expected .* X\[..., np.newaxis\]"):
+    with pytest.raises(ValueError, match=r"\(5, 4, 6\).*X\[\.\.\., np\.newaxis\]"):
         ViewsDisplay.from_views(same, IMAGES[..., 0])
-    with pytest.raises(ValueError, match="1 or 3 channels"):
+    with pytest.raises(ValueError, match=r"\(5, 4, 6, 2\).*\b1 or 3\b"):
         ViewsDisplay.from_views(same, IMAGES[..., :2])
-    with pytest.raises(ValueError, match="at least one row"):
+    with pytest.raises(ValueError, match=r"ViewsDisplay.*\(0, 4, 6, 3\)"):
         ViewsDisplay.from_views(same, IMAGES[:0])
     with pytest.raises(ValueError, match="n_samples=0"):
         ViewsDisplay.from_views(same, IMAGES, n_samples=0)
     with pytest.raises(ValueError, match="n_views=0"):
         ViewsDisplay.from_views(same, IMAGES, n_views=0)
-    with pytest.raises(ValueError, match=r"originals of shape \(5, 4, 6, 3\) beside an array of shape \(5, 4, 3, 3\)"):
+    with pytest.raises(ValueError, match=r"originals\b.*\(5, 4, 6, 3\).*\(5, 4, 3, 3\)"):
         ViewsDisplay.from_views(lambda x, generator: x[..., :3], IMAGES)

@@ -195,28 +195,28 @@ def test_an_estimator():
 
 def test_bad_input(vectors):
     draw = WordMapDisplay.from_vectors
-    with pytest.raises(ValueError, match="WordMapDisplay: not among the 60 words that have vectors: 'nope', 'no'"):
+    with pytest.raises(ValueError, match=r"WordMapDisplay.*\b60\b.*'nope', 'no'"):
         draw(vectors, ["nope", "word1", "no"])
-    with pytest.raises(ValueError, match="got no words"):
+    with pytest.raises(ValueError, match=r"WordMapDisplay(?!.*\d).*\bwords\b"):
         draw(vectors, [])
-    with pytest.raises(ValueError, match="got 1 words; a map needs two or more"):
+    with pytest.raises(ValueError, match=r"WordMapDisplay.*\b1\b.*\bmap\b"):
         draw(vectors, ["word1", "word1"])
-    with pytest.raises(ValueError, match="got 0 words; a map needs two"):
+    with pytest.raises(ValueError, match=r"WordMapDisplay.*\b0\b.*\bmap\b"):
         draw(vectors, stop_words=WORDS)
-    with pytest.raises(ValueError, match="method='umap': expected 'pca' or 'tsne'"):
+    with pytest.raises(ValueError, match=r"method='umap'.*'pca'.*'tsne'"):
         draw(vectors, method="umap")
     for n_words in (1, 2.5):
-        with pytest.raises(ValueError, match=f"n_words={n_words}: at least 2"):
+        with pytest.raises(ValueError, match=rf"n_words={n_words}\b.*\b2\b"):
             draw(vectors, n_words=n_words)
-    with pytest.raises(ValueError, match="stop_words='german': expected 'english'"):
+    with pytest.raises(ValueError, match=r"stop_words='german'.*'english'"):
         draw(vectors, stop_words="german")
-    with pytest.raises(ValueError, match="groups as a list stand beside words"):
+    with pytest.raises(ValueError, match=r"\bgroups\b.*\bwords\b.*\bdict\b"):
         draw(vectors, groups=["a"] * 60)
-    with pytest.raises(ValueError, match="2 words and 3 groups; expected one a word"):
+    with pytest.raises(ValueError, match=r"\b2 words\b.*\b3 groups\b"):
         draw(vectors, ["word1", "word2"], groups=[1, 2, 3])
-    with pytest.raises(ValueError, match=r"1 words and an embedding of shape \(2, 2\); expected \(1, 2\)"):
+    with pytest.raises(ValueError, match=r"\b1 words\b.*\(2, 2\).*\(1, 2\)"):
         WordMapDisplay(["a"], np.zeros((2, 2))).plot()
-    with pytest.raises(TypeError, match="got vectors of type dict"):
+    with pytest.raises(TypeError, match=r"WordMapDisplay.*\bdict\b.*WordVectors"):
         draw({"a": [1, 2]})
-    with pytest.raises(TypeError, match="PCA has no vectors_; WordMapDisplay needs"):
+    with pytest.raises(TypeError, match=r"PCA\b.*vectors_.*WordMapDisplay"):
         WordMapDisplay.from_estimator(PCA(2).fit(np.eye(3)))

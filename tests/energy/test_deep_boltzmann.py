@@ -123,7 +123,7 @@ def test_attributes_and_inverse(bits):
             v = noise[:n] * v if machine_of(machine).n_gaussian else expit(v)
             h1 = expit(c + v / noise[:n] @ W[:n] + H @ W[n:])
         np.testing.assert_allclose(machine.inverse_transform(H), mean + scale * v, rtol=1e-4)
-        with pytest.raises(ValueError, match=r"X has 3 columns, but the features .* have 2"):
+        with pytest.raises(ValueError, match=r"X .*\b3\b.*DeepBoltzmannEncoder.*\b2\b"):
             machine.inverse_transform(np.zeros((1, 3)))
 
 
@@ -236,9 +236,9 @@ def test_sizes():
     machine = DeepBoltzmannEncoder(5, max_epochs=1).fit(X)
     assert (machine.n_features_out_, machine.components_.shape) == (5, (16, 8))
     for name in ("n_hidden", "n_mean_field"):
-        with pytest.raises(ValueError, match=f"{name} must be a whole number of at least 1"):
+        with pytest.raises(ValueError, match=rf"{name}=0\b.*\b1\b"):
             DeepBoltzmannEncoder(5, **{name: 0}).fit(X)
-    with pytest.raises(ValueError, match=r"GiB for chains of 8 visible|GiB for chains of 13 visible"):
+    with pytest.raises(ValueError, match=r"n_chains=1000000000000\).*GiB.*\b(8|13)\b"):
         DeepBoltzmannEncoder(5, n_chains=10**12).fit(X)
 
 

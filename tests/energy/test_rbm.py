@@ -555,7 +555,7 @@ def test_warm_start_goes_on_with_chains_and_average():
     assert torch.equal(watch.first, before["chain"])
     assert not torch.equal(watch.states[0]["chain"], before["chain"])
     assert float(state(machine)["newest"]) < float(before["newest"])
-    with pytest.raises(ValueError, match=r"warm_start=True\) cannot go on"):
+    with pytest.raises(ValueError, match=r"RBMEncoder\(warm_start=True\)"):
         machine.fit(4 * X + np.random.default_rng(0).normal(size=X.shape))  # real numbers now
     assert machine.visible_ == "bernoulli"
 
@@ -612,21 +612,21 @@ def test_what_the_columns_are(visible, low, high, expected):
 REAL = np.random.default_rng(0).normal(size=(40, 4)) * 3
 FLAT = REAL * [1, 0, 1, 0] + [0, 7, 0, 7]
 BAD = {
-    "no bits": ({"visible": "bernoulli"}, REAL, r"in \[0, 1\]; X goes from -.* to .*MinMaxScaler.*gaussian"),
-    "constant": ({"visible": "gaussian"}, FLAT, r"2 of 4 are constant \(the first is 1\).*VarianceThreshold"),
-    "constant, auto": ({}, FLAT, r"2 of 4 are constant \(the first is 1\).*VarianceThreshold.*MinMaxScaler"),
+    "no bits": ({"visible": "bernoulli"}, REAL, r"\[0, 1\].*X.* -\d.*MinMaxScaler.*gaussian"),
+    "constant": ({"visible": "gaussian"}, FLAT, r"\b2\b.*\b4\b.*constant.*\b1\b.*VarianceThreshold"),
+    "constant, auto": ({}, FLAT, r"\b2\b.*\b4\b.*constant.*\b1\b.*VarianceThreshold.*MinMaxScaler"),
     "one row": ({}, REAL[:1], "minimum of 2"),
-    "no steps": ({"n_gibbs": 0}, REAL, "n_gibbs must be a whole number of at least 1"),
-    "part of a step": ({"n_gibbs": 1.5}, REAL, "n_gibbs must be"),
-    "no chains": ({"n_chains": 0}, REAL, "n_chains must be"),
-    "chains without end": ({"n_chains": 10**12}, REAL, r"n_chains=1000000000000\) needs .* GiB.*n_chains=None"),
-    "chains that do not persist": ({"n_chains": 5, "persistent": False}, REAL, "Leave n_chains out, or set persistent"),
-    "unknown units": ({"visible": "softmax"}, REAL, "visible='softmax'|visible must be"),
-    "momentum": ({"momentum": 1.0}, REAL, "momentum must be"),
-    "averaging": ({"averaging": 1.0}, REAL, "averaging must be"),
-    "sparsity": ({"sparsity_target": 0.0}, REAL, "sparsity_target must be"),
-    "cost": ({"sparsity_cost": -1.0}, REAL, "sparsity_cost must be"),
-    "momentum twice": ({"net_params": {"optimizer__momentum": 0.3}}, REAL, r"repeats the parameter 'momentum'"),
+    "no steps": ({"n_gibbs": 0}, REAL, r"n_gibbs=0\b.*\b1\b"),
+    "part of a step": ({"n_gibbs": 1.5}, REAL, r"n_gibbs=1\.5"),
+    "no chains": ({"n_chains": 0}, REAL, "n_chains=0"),
+    "chains without end": ({"n_chains": 10**12}, REAL, r"n_chains=1000000000000\).* GiB.*n_chains=None"),
+    "chains that do not persist": ({"n_chains": 5, "persistent": False}, REAL, "n_chains=5, persistent=False"),
+    "unknown units": ({"visible": "softmax"}, REAL, "visible='softmax'"),
+    "momentum": ({"momentum": 1.0}, REAL, r"momentum=1\.0"),
+    "averaging": ({"averaging": 1.0}, REAL, r"averaging=1\.0"),
+    "sparsity": ({"sparsity_target": 0.0}, REAL, r"sparsity_target=0\.0"),
+    "cost": ({"sparsity_cost": -1.0}, REAL, r"sparsity_cost=-1\.0"),
+    "momentum twice": ({"net_params": {"optimizer__momentum": 0.3}}, REAL, r"optimizer__momentum.*\(momentum="),
 }  # fmt: skip
 
 
@@ -645,14 +645,14 @@ def test_bad_parameters_and_data(case, bits):
 
 
 CALLS = {
-    "no rounds": (lambda m, X: m.gibbs(X, n_steps=0), "n_steps=0: it must be a whole number of at least 1"),
-    "part of a round": (lambda m, X: m.gibbs(X, n_steps=1.5), "n_steps=1.5: it must be"),
-    "no temperatures": (lambda m, X: m.sample(2, n_steps=0), "n_steps=0: it must be"),
-    "no samples": (lambda m, X: m.sample(0), "n_samples=0: it must be"),
-    "one chain has no error": (lambda m, X: m.log_partition(n_chains=1), "n_chains=1: .* at least 2"),
-    "no temperature": (lambda m, X: m.log_likelihood(X, n_temperatures=0), "n_temperatures=0: .* at least 1"),
-    "text": (lambda m, X: m.log_partition(n_chains="many"), "n_chains='many': it must be"),
-    "width": (lambda m, X: m.inverse_transform(np.zeros((2, 7))), "X has 7 columns, but the features .* have 3"),
+    "no rounds": (lambda m, X: m.gibbs(X, n_steps=0), r"n_steps=0\b.*\b1\b"),
+    "part of a round": (lambda m, X: m.gibbs(X, n_steps=1.5), r"n_steps=1\.5"),
+    "no temperatures": (lambda m, X: m.sample(2, n_steps=0), "n_steps=0"),
+    "no samples": (lambda m, X: m.sample(0), "n_samples=0"),
+    "one chain has no error": (lambda m, X: m.log_partition(n_chains=1), r"n_chains=1\b.*\b2\b"),
+    "no temperature": (lambda m, X: m.log_likelihood(X, n_temperatures=0), r"n_temperatures=0\b.*\b1\b"),
+    "text": (lambda m, X: m.log_partition(n_chains="many"), "n_chains='many'"),
+    "width": (lambda m, X: m.inverse_transform(np.zeros((2, 7))), r"X .*\b7\b.*RBMEncoder.*\b3\b"),
     "missing": (lambda m, X: m.inverse_transform(np.full((2, 3), np.nan)), "NaN"),
     "columns": (lambda m, X: m.free_energy(X[:, :2]), "X has 2 features, but RBMEncoder is expecting 4"),
     "columns of a chain": (lambda m, X: m.gibbs(X[:, :2]), "X has 2 features, but RBMEncoder is expecting 4"),
@@ -669,7 +669,7 @@ def test_bad_calls(case, bits):
 
 def test_pseudo_likelihood_is_of_bits():
     machine = RBMEncoder(2, max_epochs=1).fit(REAL)
-    with pytest.raises(ValueError, match=r"Gaussian visible units; log_likelihood takes both"):
+    with pytest.raises(ValueError, match=r"pseudo_likelihood.*Gaussian.*log_likelihood"):
         machine.pseudo_likelihood(REAL)
 
 
@@ -701,7 +701,7 @@ def test_views_of_a_batch(bits):
 def test_more_rows_of_bits_that_are_none(bits):
     machine = RBMEncoder(2, visible="bernoulli", max_epochs=1, random_state=0).fit(bits)
     before = pickle.loads(pickle.dumps(machine))
-    with pytest.raises(ValueError, match=r"values in \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"Bernoulli.*\[0, 1\]"):
         machine.partial_fit(100 * bits - 3)
     assert_same_state(machine, before)
 
@@ -710,7 +710,7 @@ def test_more_rows_of_bits_that_are_none(bits):
 def test_held_out_rows_of_bits_that_are_none(seed, bits):
     bits = bits.copy()
     bits[7, 3] = 255
-    with pytest.raises(ValueError, match=r"values in \[0, 1\]; X goes from 0 to 255"):
+    with pytest.raises(ValueError, match=r"\[0, 1\].*\b255\b"):
         RBMEncoder(2, visible="bernoulli", max_epochs=1, validation_fraction=0.5, random_state=seed).fit(bits)
     assert RBMEncoder(2, max_epochs=1, validation_fraction=0.5, random_state=seed).fit(bits).visible_ == "gaussian"
 

@@ -263,5 +263,5 @@ def test_frozen_parameters_have_no_group_and_the_first_beginning_counts():
 
 @pytest.mark.parametrize("minutes", [0, -1, float("nan"), "5"])
 def test_times_that_are_none(minutes):
-    with pytest.raises(ValueError, match="budget_minutes"):
+    with pytest.raises(ValueError, match=f"budget_minutes={minutes!r}"):
         quick(budget_minutes=minutes).fit(X)

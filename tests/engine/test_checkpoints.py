@@ -175,14 +175,14 @@ def test_a_damaged_checkpoint_is_told_and_passed_over(damage, table, tmp_path):
     content = bytearray(path.read_bytes())
     content[content.index(b"dict")] ^= 1
     path.write_bytes({"truncate": content[:100], "flip": content, "text": b"hello"}[damage])
-    with pytest.warns(CheckpointWarning, match="Training begins afresh"):
+    with pytest.warns(CheckpointWarning, match=path.stem):
         again = Simple(max_epochs=2, random_state=0, checkpoint=tmp_path).fit(table)
     assert torch.equal(weights(first), weights(again))
 
 
 def test_folders_that_cannot_be_used(table, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match="cannot be used as a folder"):
+    with pytest.raises(ValueError, match=r"checkpoint='.*runs'.*\bfolder\b"):
         Simple(checkpoint=tmp_path / "file" / "runs").fit(table)
 
 

@@ -39,7 +39,7 @@ def test_functions_that_do_something_else_have_another_fingerprint():
 
 
 def test_what_cannot_be_compared_is_refused():
-    with pytest.raises(ValueError, match="checkpoint: a parameter holds a generator"):
+    with pytest.raises(ValueError, match=r"checkpoint.*generator"):
         fingerprint(x for x in ())
 
 
@@ -124,7 +124,7 @@ def test_warm_start_forgets_old_options_and_refuses_another_network(table):
     assert encoder.net_.optimizer_.param_groups[0]["betas"] == (0.9, 0.999)
     before = encoder.transform(table)
     for change, X in [({"n_components": 3}, table), ({"loss": "bernoulli"}, abs(table) / 99), ({}, table[:, :5])]:
-        with pytest.raises(ValueError, match=r"warm_start=True\) cannot go on"):
+        with pytest.raises(ValueError, match=r"AutoEncoderTransformer\(warm_start=True\)"):
             encoder.set_params(**{"n_components": 2, "loss": "mse"} | change).fit(X)
         np.testing.assert_array_equal(encoder.transform(table), before)
 
@@ -142,5 +142,5 @@ def test_views_that_draw_globally_are_seeded_and_contained(table):
 
 
 def test_columns_that_float32_cannot_tell_apart(table):
-    with pytest.raises(ValueError, match=r"column 0 of X goes from .*Centre the columns"):
+    with pytest.raises(ValueError, match=r"column 0\b.*float32.*StandardScaler"):
         AutoEncoderTransformer(2, max_epochs=1).fit(table.astype(np.float64) + 1e9)

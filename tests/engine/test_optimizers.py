@@ -114,9 +114,9 @@ def test_closure_is_called_with_gradients_on():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"lr": -1.0}, r"LARS\(lr=-1.0\): expected a number in \[0, inf\)"),
+        ({"lr": -1.0}, r"LARS\(lr=-1.0\).*\[0, inf\)"),
         ({"lr": float("nan")}, r"LARS\(lr=nan\)"),
-        ({"lr": 1.0, "momentum": 1.0}, r"LARS\(momentum=1.0\): expected a number in \[0, 1\)"),
+        ({"lr": 1.0, "momentum": 1.0}, r"LARS\(momentum=1.0\).*\[0, 1\)"),
         ({"lr": 1.0, "weight_decay": float("inf")}, r"LARS\(weight_decay=inf\)"),
         ({"lr": 1.0, "trust_coefficient": -0.1}, r"LARS\(trust_coefficient=-0.1\)"),
     ],

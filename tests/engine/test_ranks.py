@@ -181,7 +181,7 @@ def test_shares_are_even_and_cover_the_batch(n, size):
 
 
 def test_more_processes_than_rows():
-    with pytest.raises(ValueError, match="a batch of 2 rows cannot be shared by 3 processes; raise batch_size"):
+    with pytest.raises(ValueError, match=r"\b2\b.*\b3\b.*batch_size"):
         Ranks(0, 3).own(None, 2)
 
 

@@ -158,7 +158,7 @@ def test_validation_rows_are_not_trained_on(table):
     fitted = Simple(max_epochs=1, validation_fraction=0.5, callbacks=[Watch()], random_state=0).fit(table)
     assert len(torch.cat(seen)) == 30
     assert np.isfinite(fitted.history_[0]["valid_loss"])
-    with pytest.raises(ValueError, match="leaves 0 rows"):
+    with pytest.raises(ValueError, match=r"validation_fraction=0\.5\b.*\b2\b.*\b0\b"):
         Simple(max_epochs=1, validation_fraction=0.5).fit(table[:2])
 
 
@@ -198,7 +198,7 @@ def test_divergence_names_epoch_rate_and_fix(table):
     fitted = Simple(max_epochs=2, random_state=0).fit(table)
     before = fitted.transform(table)
     fitted.set_params(optimizer="sgd", lr=1e30)
-    with pytest.raises(DivergedError, match=r"epoch \d of 2 .*learning rate.*Try lr=1e\+29"):
+    with pytest.raises(DivergedError, match=r"epoch \d.*\b2\b.*learning rate.*lr=1e\+29"):
         fitted.fit(table)
     np.testing.assert_array_equal(fitted.transform(table), before)
 
@@ -216,7 +216,7 @@ class Crowded(Simple):
 
 
 def test_out_of_memory_names_a_batch_size_that_fits(table):
-    with pytest.raises(DeviceMemoryError, match=r"batch of 60 rows; batch_size=7 fits"):
+    with pytest.raises(DeviceMemoryError, match=r"\b60\b.*batch_size=7\b"):
         Crowded(batch_size=60, max_epochs=1).fit(table)
     Crowded(batch_size=7, max_epochs=1).fit(table)
 
@@ -316,7 +316,7 @@ def test_default_sizes_follow_the_data():
 
 @pytest.mark.parametrize("optimizer", [dict, torch.optim.LBFGS])
 def test_what_is_no_optimizer(optimizer, table):
-    with pytest.raises(ValueError, match=r"optimizer=.*: expected 'adamw'"):
+    with pytest.raises(ValueError, match=rf"optimizer={optimizer.__name__}\b.*'adamw'"):
         Simple(optimizer=optimizer, max_epochs=1).fit(table)
 
 

@@ -167,7 +167,7 @@ def test_budget_with_checkpoints_does_not_load_its_own_trial(digits, clock, tmp_
 
 @pytest.mark.parametrize("seconds", [0, -1, float("nan")])
 def test_budget_must_be_positive(digits, seconds):
-    with pytest.raises(ValueError, match=r"time_budget=.*: expected seconds, a number above 0"):
+    with pytest.raises(ValueError, match=rf"time_budget={seconds}\b.*\b0\b"):
         compare({"raw": None}, *digits, time_budget=seconds)
 
 
@@ -188,7 +188,7 @@ def test_the_first_error_is_raised_if_all_fail(digits):
 
 
 def test_what_cannot_be_drawn_is_told_before_anything_is_fitted(digits):
-    with pytest.raises(ValueError, match="500 labels per class cannot be drawn"):
+    with pytest.raises(ValueError, match=r"budget\b.*\b500\b.*\bclass\b"):
         compare({"a": Raises(AssertionError("fitted"))}, *digits, budgets=[500])
 
 

@@ -91,14 +91,14 @@ def test_compare_takes_frames(digits):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"budgets": [0]}, "0 labels per class cannot be drawn"),
-        ({"budgets": [500]}, r"cannot be drawn: class .* has \d+ training rows. Use budgets from 1 to"),
-        ({"budgets": [1.5]}, "neither a number of labels per class"),
-        ({"budgets": [-0.1]}, "neither a number of labels per class"),
-        ({"n_resamples": 0}, "at least 1"),
+        ({"budgets": [0]}, r"budget\b.* 0 .*\bclass\b"),
+        ({"budgets": [500]}, r"budget\b.*\b500\b.*\bclass\b.*\d+.*\b1\b.*\d"),
+        ({"budgets": [1.5]}, r"budget\b.*\b1\.5\b.*\bint\b.*\bfloat\b"),
+        ({"budgets": [-0.1]}, r"budget\b.*-0\.1\b.*\bint\b.*\bfloat\b"),
+        ({"n_resamples": 0}, "n_resamples=0"),
         ({"y": np.zeros(600)}, "1 class"),
-        ({"y": np.r_[np.zeros(599), 1]}, "has 1 row; at least 2"),
-        ({"X_test": np.zeros((3, 64)), "y_test": np.zeros(2)}, "3 test rows but 2 classes"),
+        ({"y": np.r_[np.zeros(599), 1]}, r"\bclass\b.*\b1 row.*\b2\b"),
+        ({"X_test": np.zeros((3, 64)), "y_test": np.zeros(2)}, r"\b3 test\b.*\b2\b"),
     ],
 )
 def test_bad_requests(change, message, digits):

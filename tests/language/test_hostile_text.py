@@ -157,36 +157,36 @@ def test_any_pair(pairs):
 # --- texts that are refused ------------------------------------------------------------------------------------------
 
 REFUSED = {
-    "a str": ("the tide", "a single str"),
-    "bytes": (b"the tide", "a single bytes"),
-    "None": (None, "NoneType"),
-    "a number": (5, "int"),
-    "a dict": ({"a": 1}, "dict"),
-    "a set": ({"a", "b"}, "set"),
-    "a frame": (pd.DataFrame({"text": TEXTS}), "one column"),
+    "a str": ("the tide", r"\bX\b.*\bstr\b"),
+    "bytes": (b"the tide", r"\bX\b.*\bbytes\b"),
+    "None": (None, r"\bX\b.*\bNoneType\b"),
+    "a number": (5, r"\bX\b.*\bint\b"),
+    "a dict": ({"a": 1}, r"\bX\b.*\bdict\b"),
+    "a set": ({"a", "b"}, r"\bX\b.*\bset\b"),
+    "a frame": (pd.DataFrame({"text": TEXTS}), r"DataFrame.*\(40, 1\).*df\['text'\]"),
     "a frame of three": (pd.DataFrame({"a": TEXTS, "b": TEXTS, "c": TEXTS}), r"shape \(40, 3\)"),
-    "a frame of numbers": (pd.DataFrame({"a": [1, 2], "b": [3, 4]}), "document 0 is 1"),
-    "a frame with a missing text": (pd.DataFrame({"a": ["x", "y"], "b": ["z", None]}), "document 1 is"),
-    "one axis too many": (np.array([["a"], ["b"]]), "one column"),
-    "three axes": (np.zeros((2, 2, 2)), "shape"),
-    "None among them": ([*TEXTS, None], "document 40 is None"),
-    "None first": ([None, *TEXTS], "document 0 is None"),
-    "NaN": ([*TEXTS, float("nan")], "document 40 is nan"),
-    "NA": (pd.Series([*TEXTS, pd.NA], dtype=object), "document 40"),
-    "NaT": ([*TEXTS, pd.NaT], "document 40"),
-    "numbers": ([1, 2, 3], "document 0 is 1"),
-    "a number among them": ([*TEXTS, 1.5], "document 40 is 1.5"),
-    "rows of numbers": (np.zeros((3, 4)), "one column"),
-    "pairs of numbers": (np.zeros((3, 2)), "document 0"),
-    "lists of numbers": ([[1, 2], [3]], "holds 1"),
-    "lists with None": ([["a", None]], "holds None"),
-    "lists of lists": ([[["a"]]], "holds"),
-    "texts and lists": (["c", ["a", "b"]], "document 1 is a list"),
-    "bytes that are no text": ([b"\xff\xfe\xfa"], "document 0 is not text in utf-8"),
-    "tensors": ([torch.ones(3)], "document 0"),
-    "series": ([pd.Series(["a", "b"])], "document 0"),
-    "dicts": ([{"text": "a"}], "document 0"),
-    "objects": ([object()], "document 0"),
+    "a frame of numbers": (pd.DataFrame({"a": [1, 2], "b": [3, 4]}), r"document 0\b(?:(?!list).)*\b1\b"),
+    "a frame with a missing text": (pd.DataFrame({"a": ["x", "y"], "b": ["z", None]}), r"document 1\b.*\bnan\b"),
+    "one axis too many": (np.array([["a"], ["b"]]), r"ndarray.*\(2, 1\).*X\[:, 0\]"),
+    "three axes": (np.zeros((2, 2, 2)), r"ndarray.*\(2, 2, 2\)"),
+    "None among them": ([*TEXTS, None], r"document 40\b.*None"),
+    "None first": ([None, *TEXTS], r"document 0\b(?:(?!list).)*None"),
+    "NaN": ([*TEXTS, float("nan")], r"document 40\b.*\bnan\b"),
+    "NA": (pd.Series([*TEXTS, pd.NA], dtype=object), r"document 40\b.*\bNA\b"),
+    "NaT": ([*TEXTS, pd.NaT], r"document 40\b.*\bNaT\b"),
+    "numbers": ([1, 2, 3], r"document 0\b(?:(?!list).)*\b1\b"),
+    "a number among them": ([*TEXTS, 1.5], r"document 40\b.*\b1\.5\b"),
+    "rows of numbers": (np.zeros((3, 4)), r"ndarray.*\(3, 4\).*X\[:, 0\]"),
+    "pairs of numbers": (np.zeros((3, 2)), r"document 0\b.*\b0\.0\b"),
+    "lists of numbers": ([[1, 2], [3]], r"document 0\b.*\blist\b.*\b1\b"),
+    "lists with None": ([["a", None]], r"document 0\b.*\blist\b.*None"),
+    "lists of lists": ([[["a"]]], r"document 0\b.*\blist\b.*\['a'\]"),
+    "texts and lists": (["c", ["a", "b"]], r"document 1\b(?:(?!text).)*\blist\b.*\btexts\b"),
+    "bytes that are no text": ([b"\xff\xfe\xfa"], r"document 0\b.*utf-8"),
+    "tensors": ([torch.ones(3)], r"document 0\b.*Tensor"),
+    "series": ([pd.Series(["a", "b"])], r"document 0\b.*Series"),
+    "dicts": ([{"text": "a"}], r"document 0\b.*\bdict\b"),
+    "objects": ([object()], r"document 0\b.*\bobject\b"),
 }
 
 
@@ -213,7 +213,7 @@ def test_what_is_no_text_is_refused(case):
 )
 def test_no_documents_at_all_is_told(X):
     for call in ("fit", "fit_transform", "partial_fit"):
-        with pytest.raises(ValueError, match="no documents"):
+        with pytest.raises(ValueError, match=r"\bX\b.*documents.*MaskedLMTransformer"):
             getattr(quick(backbone=BERT), call)(X)
 
 
@@ -240,7 +240,7 @@ def test_parameters_that_were_changed_after_fit():
         bert = copied(fitted).set_params(**change)
         np.testing.assert_array_equal(bert.transform(TEXTS), fitted.transform(TEXTS))
     for change in ({"pooling": "median"}, {"layer": 99}, {"layer": "last"}, {"mask_fraction": 2}):
-        with pytest.raises(ValueError, match=next(iter(change))):
+        with pytest.raises(ValueError, match="{}={!r}".format(*next(iter(change.items())))):
             copied(fitted).set_params(**change).transform(TEXTS)
 
 

@@ -1,6 +1,7 @@
 """MaskedLMTransformer: what it learns, features against naive sums, the same bits, and scikit-learn's tools."""
 
 import pickle
+import re
 
 import numpy as np
 import pandas as pd
@@ -186,7 +187,7 @@ def test_pairs_of_lists_of_words():
 
 
 def test_unequal_and_missing_second_texts_are_told():
-    with pytest.raises(ValueError, match=r"document 0 is None .*fillna"):
+    with pytest.raises(ValueError, match=r"document 0\b.*None.*fillna"):
         quick().fit(np.array([["tide", None]], object))
     with pytest.raises(ValueError, match=r"shape \(2, 3\)"):
         quick().fit(np.array([["a", "b", "c"]] * 2))
@@ -210,10 +211,10 @@ def test_documents_that_are_read_in_several_pieces(fitted, monkeypatch):
 
 @pytest.mark.parametrize("layer", [3, -4, [0, 5], []])
 def test_layers_that_are_not_there(layer, fitted):
-    with pytest.raises(ValueError, match="the layers 1 to 2"):
+    with pytest.raises(ValueError, match=rf"layer={re.escape(repr(layer))}.*\b0\b.*\b1\b.*\b2\b"):
         quick(layer=layer).fit(TEXTS)
     bert = copied(fitted).set_params(layer=layer)
-    with pytest.raises(ValueError, match="the layers 1 to 2"):
+    with pytest.raises(ValueError, match=rf"layer={re.escape(repr(layer))}.*\b0\b.*\b1\b.*\b2\b"):
         bert.transform(TEXTS)
     assert bert.set_params(layer=None).transform(TEXTS).shape == (40, 8)
 
@@ -280,9 +281,9 @@ def test_guesses_are_probabilities_of_the_network(fitted):
 
 
 def test_what_cannot_be_filled(fitted):
-    with pytest.raises(ValueError, match=r"hides nothing; put \[MASK\]"):
+    with pytest.raises(ValueError, match=r"\btext\b.*\[MASK\]"):
         fitted.fill_mask("tide")
-    with pytest.raises(ValueError, match="has 31 tokens; at most 22 fit"):
+    with pytest.raises(ValueError, match=r"\btext\b.*\b31\b.*\b22\b"):
         fitted.fill_mask("tide " * 30 + "[MASK]")
     with pytest.raises(NotFittedError):
         quick().fill_mask("a [MASK]")
@@ -320,9 +321,9 @@ def test_next_sentence_is_learned(monkeypatch):
 
 
 def test_next_sentence_needs_single_texts():
-    with pytest.raises(ValueError, match="makes pairs itself"):
+    with pytest.raises(ValueError, match=r"next_sentence=True.*pairs.*next_sentence=False"):
         quick(next_sentence=True, backbone=BERT).fit(PAIRS)
-    with pytest.raises(ValueError, match="two tokens and more"):
+    with pytest.raises(ValueError, match=r"next_sentence=True.*documents.*tokens"):
         quick(next_sentence=True, backbone=BERT, tokenizer=str.split).fit(["tide", "reef"])
 
 
@@ -413,7 +414,7 @@ def test_pieces_of_a_word_are_chosen_together(model, monkeypatch):
 
 
 def test_whole_words_need_pieces_that_say_where_words_begin():
-    with pytest.raises(ValueError, match="do not say where words begin"):
+    with pytest.raises(ValueError, match=r"whole_words=True.*SubwordTokenizer\('wordpiece'\)"):
         quick(whole_words=True, tokenizer=SubwordTokenizer("bpe")).fit(TEXTS)
     quick(whole_words=True).fit([text.split() for text in TEXTS])  # words are whole
     letters = quick(whole_words=True).fit(["a b c d"] * 20)  # WordPiece without a piece that goes on with a word
@@ -604,7 +605,7 @@ def test_warm_start_keeps_the_vocabulary():
 def test_warm_start_refuses_another_network(options):
     bert = quick(warm_start=True).fit(TEXTS)
     before = bert.transform(TEXTS)
-    with pytest.raises(ValueError, match="cannot go on"):
+    with pytest.raises(ValueError, match=r"MaskedLMTransformer\(warm_start=True\)"):
         bert.set_params(**options).fit(TEXTS)
     np.testing.assert_array_equal(bert.transform(TEXTS), before)  # nothing is lost
 
@@ -640,7 +641,7 @@ def test_a_failed_call_leaves_the_estimator_as_it_was(fitted):
     bert = copied(fitted)
     before, state = weights(bert).clone(), set(vars(bert))
     for call in (bert.fit, bert.partial_fit):
-        with pytest.raises(ValueError, match="document 40 is None"):
+        with pytest.raises(ValueError, match=r"document 40\b.*None"):
             call([*TEXTS, None])
         assert set(vars(bert)) == state
         assert torch.equal(weights(bert), before)
@@ -666,20 +667,20 @@ def test_unlabeled_documents_are_learned_from():
 
 def test_unlabeled_that_cannot_be_used():
     for unlabeled, message in (
-        (iter(TEXTS), "unlabeled is an iterator"),
-        ("tide", "unlabeled is a single str"),
-        (5, "unlabeled is a int"),
-        (PAIRS, "unlabeled has 2 text"),
+        (iter(TEXTS), r"\bunlabeled\b(?!\)).*iterator"),
+        ("tide", r"\bunlabeled\b.*\bstr\b"),
+        (5, r"\bunlabeled\b.*\bint\b"),
+        (PAIRS, r"\bunlabeled\b.*\b2\b.*\bX\b.*\b1\b"),
     ):
         with pytest.raises(ValueError, match=message):
             quick(unlabeled=unlabeled).fit(TEXTS)
-    with pytest.raises(ValueError, match="unlabeled has 1 text"):
+    with pytest.raises(ValueError, match=r"\bunlabeled\b.*\b1\b.*\bX\b.*\b2\b"):
         quick(backbone=BERT, unlabeled=TEXTS).fit(PAIRS)
 
 
 @pytest.mark.parametrize("options", [{}, {"tokenizer": str.split}, {"tokenizer": SubwordTokenizer("bpe")}], ids=str)
 def test_iterators_can_be_gone_through_once(options, fitted):
-    with pytest.raises(ValueError, match=r"iterator.*Pass a list"):
+    with pytest.raises(ValueError, match=r"\bX\b.*iterator.*\blist\b"):
         quick(**options).fit(iter(TEXTS))
     np.testing.assert_array_equal(fitted.transform(iter(TEXTS)), fitted.transform(TEXTS))
     assert fitted.score(text for text in TEXTS) == fitted.score(TEXTS)
@@ -705,7 +706,7 @@ def test_lists_of_words():
     assert by_function.vocabulary_ == bert.vocabulary_
     assert torch.equal(weights(by_function), weights(bert))
     np.testing.assert_array_equal(by_function.transform([" ".join(lists[0])]), bert.transform([lists[0]]))
-    with pytest.raises(ValueError, match="knows lists of words"):
+    with pytest.raises(ValueError, match=r"\blists\b.*\bX\b.*\btexts\b"):
         bert.transform(TEXTS)
 
 
@@ -731,23 +732,23 @@ def test_hugging_faces_own_tokenizer():
 
 def test_tokenizers_that_cannot_be_used():
     for tokenizer in (5, "wordpiece", {"a": 1}):
-        with pytest.raises(ValueError, match="tokenizer="):
+        with pytest.raises(ValueError, match=f"tokenizer={re.escape(repr(tokenizer))}"):
             quick(tokenizer=tokenizer).fit(TEXTS)
 
 
 def test_parameters_that_cannot_be_used():
     for options, message in (
-        ({"mask_fraction": 0}, "mask_fraction"),
-        ({"mask_fraction": 1.1}, "mask_fraction"),
-        ({"max_length": 7}, "max_length"),
-        ({"masking": "once"}, "masking"),
-        ({"pooling": "sum"}, "pooling"),
-        ({"layer": True}, "layer"),
-        ({"layer": 1.0}, "layer"),
-        ({"n_components": 9}, "cannot be shared among"),
-        ({"init": "/nowhere", "backbone": None}, "leave n_components"),
-        ({"init": "/nowhere", "backbone": None, "n_components": None}, "config.json does not exist"),
-        ({"backbone": "bert"}, "backbone"),
+        ({"mask_fraction": 0}, r"mask_fraction=0\b"),
+        ({"mask_fraction": 1.1}, r"mask_fraction=1\.1"),
+        ({"max_length": 7}, "max_length=7"),
+        ({"masking": "once"}, "masking='once'"),
+        ({"pooling": "sum"}, "pooling='sum'"),
+        ({"layer": True}, "layer=True"),
+        ({"layer": 1.0}, r"layer=1\.0"),
+        ({"n_components": 9}, r"n_heads=\d\).*\b9\b"),
+        ({"init": "/nowhere", "backbone": None}, "init=.*n_components, backbone.*tokenizer"),
+        ({"init": "/nowhere", "backbone": None, "n_components": None}, r"nowhere.config\.json\b.*\bfolder\b"),
+        ({"backbone": "bert"}, "backbone='bert'"),
     ):
         with pytest.raises(ValueError, match=message):
             quick(**options).fit(TEXTS)
@@ -760,7 +761,7 @@ def test_tokens_of_a_text(fitted):
     assert fitted.tokenize("Tide, reef") == ["[CLS]", "tide", "[UNK]", "reef", "[SEP]"]
     assert fitted.tokenize("") == ["[CLS]", "[SEP]"]
     assert fitted.tokenize("tide[MASK]reef") == ["[CLS]", "tide", "[MASK]", "reef", "[SEP]"]
-    with pytest.raises(ValueError, match="at most 22 fit"):
+    with pytest.raises(ValueError, match=r"\btext\b.*\btokens\b.*\b22\b"):
         fitted.tokenize(LONG)
 
 
@@ -795,7 +796,7 @@ def test_attention_is_that_of_the_network(backbone):
 def test_attention_does_not_depend_on_layer_and_pooling(fitted):
     maps = fitted.attention("tide reef")
     np.testing.assert_array_equal(copied(fitted).set_params(layer=0, pooling="cls").attention("tide reef"), maps)
-    with pytest.raises(ValueError, match="at most 22 fit"):
+    with pytest.raises(ValueError, match=r"\btext\b.*\btokens\b.*\b22\b"):
         fitted.attention(LONG)
 
 
@@ -896,9 +897,9 @@ def test_a_tokenizer_that_cuts_texts_off_does_not():
 
 def test_a_text_network_takes_no_lists_and_the_other_way_round():
     bert = MaskedLMTransformer(8, max_epochs=0, random_state=0).fit(TEXTS)
-    with pytest.raises(ValueError, match="knows texts, but X holds lists"):
+    with pytest.raises(ValueError, match=r"\btexts\b.*\bX\b.*\blists\b"):
         bert.transform([TEXTS[0].split()])
-    with pytest.raises(ValueError, match="expected a str"):
+    with pytest.raises(ValueError, match=r"\btext\b.*\blist\b.*\bstr\b"):
         bert.fill_mask([TEXTS[0]])
     with pytest.raises(ValueError, match="n_guesses=-1"):
         bert.fill_mask("the [MASK]", n_guesses=-1)

@@ -186,7 +186,7 @@ def test_networks_without_what_guesses(kind, tmp_path):
     expected = [pooled(their_states(module, made.encode(text)), "mean") for text in TEXTS]
     np.testing.assert_allclose(bert.transform(TEXTS), expected, atol=1e-5)
     for call in (lambda: bert.score(TEXTS), lambda: bert.fill_mask("the [MASK]")):
-        with pytest.raises(ValueError, match="not among the published weights"):
+        with pytest.raises(ValueError, match=r"published.*max_epochs.*budget_minutes"):
             call()
     trained = MaskedLMTransformer(init=tmp_path, max_epochs=1).fit(TEXTS)
     assert np.isfinite(trained.score(TEXTS))
@@ -327,10 +327,10 @@ def test_what_was_read_is_written_again(kind, tmp_path):
 def test_what_cannot_be_written(tmp_path):
     texts = [text for text in TEXTS if text]
     for options, message in (
-        ({"backbone": Transformer(norm="pre")}, "only networks of the shape"),
-        ({"backbone": Transformer(causal=True)}, "only networks of the shape"),
-        ({"tokenizer": str.split}, "only texts that a SubwordTokenizer cuts"),
-        ({"preprocessor": str.lower}, "cannot be written"),
+        ({"backbone": Transformer(norm="pre")}, "norm='post', positions='learned', activation='gelu'"),
+        ({"backbone": Transformer(causal=True)}, "norm='post', positions='learned', activation='gelu'"),
+        ({"tokenizer": str.split}, "SubwordTokenizer.*transformers"),
+        ({"preprocessor": str.lower}, "preprocessor.*strip_accents"),
     ):
         bert = MaskedLMTransformer(8, max_epochs=0, **options).fit(texts)
         with pytest.raises(ValueError, match=message):
@@ -371,25 +371,28 @@ def pickle_alone(folder):
 
 
 DAMAGE = {
-    "no folder": (lambda f: shutil.rmtree(f), r"config.json does not exist"),
-    "no config": (lambda f: (f / "config.json").unlink(), r"config.json does not exist"),
-    "config of text": (lambda f: (f / "config.json").write_text("x"), "is not JSON"),
-    "config of a list": (lambda f: (f / "config.json").write_text("[1]"), "is not a JSON object"),
-    "another model": (lambda f: changed_config(f, model_type="gpt2"), "type 'gpt2'; expected one of 'bert', 'roberta'"),
-    "no model": (lambda f: changed_config(f, model_type="gone"), "type 'None'"),
-    "no size": (lambda f: changed_config(f, hidden_size="gone"), "does not say hidden_size"),
-    "relu": (lambda f: changed_config(f, hidden_act="relu"), "activation 'relu'; expected 'gelu'"),
-    "positions": (lambda f: changed_config(f, position_embedding_type="relative_key"), "'relative_key'; expected"),
-    "heads": (lambda f: changed_config(f, num_attention_heads=3), "3 heads for a width of 8"),
-    "more layers": (lambda f: changed_config(f, num_hidden_layers=9), "has no encoder.layer.3"),
-    "damaged weights": (lambda f: (f / "model.safetensors").write_bytes(b"\x08" * 99), "cannot be read"),
-    "empty weights": (lambda f: (f / "model.safetensors").write_bytes(b""), "cannot be read"),
-    "pickle alone": (pickle_alone, "pickle files, pytorch_model.bin, are not read"),
-    "a missing tensor": (without_tensor, r"has no encoder.layer.1.attention.self.key.weight"),
-    "damaged tokenizer": (lambda f: (f / "tokenizer.json").write_text("{"), "tokenizer.json cannot be read"),
-    "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), "no tokenizer.json and no vocab.txt"),
-    "no special tokens": (other_tokenizer, r"none of the special tokens .*\[PAD\]"),
-    "too many tokens": (large_tokenizer, "24 positions and 49 tokens; max_length=24 and its tokenizer's 51"),
+    "no folder": (lambda f: shutil.rmtree(f), r"config\.json\b.*\bfolder\b"),
+    "no config": (lambda f: (f / "config.json").unlink(), r"config\.json\b.*\bfolder\b"),
+    "config of text": (lambda f: (f / "config.json").write_text("x"), r"config\.json\b.*JSON.*line 1 column 1"),
+    "config of a list": (lambda f: (f / "config.json").write_text("[1]"), r"config\.json\b.*JSON object"),
+    "another model": (lambda f: changed_config(f, model_type="gpt2"), "'gpt2'.*'bert', 'roberta'"),
+    "no model": (lambda f: changed_config(f, model_type="gone"), "'None'.*'bert', 'roberta'"),
+    "no size": (lambda f: changed_config(f, hidden_size="gone"), r"config\.json\b.*hidden_size"),
+    "relu": (lambda f: changed_config(f, hidden_act="relu"), "'relu'.*'gelu'"),
+    "positions": (lambda f: changed_config(f, position_embedding_type="relative_key"), "'relative_key'.*'absolute'"),
+    "heads": (lambda f: changed_config(f, num_attention_heads=3), r"config\.json\b.*\b3\b.*\b8\b"),
+    "more layers": (lambda f: changed_config(f, num_hidden_layers=9), r"encoder\.layer\.3\."),
+    "damaged weights": (
+        lambda f: (f / "model.safetensors").write_bytes(b"\x08" * 99),
+        r"model\.safetensors\b(?!.*pytorch_model)",
+    ),
+    "empty weights": (lambda f: (f / "model.safetensors").write_bytes(b""), r"model\.safetensors\b(?!.*pytorch_model)"),
+    "pickle alone": (pickle_alone, r"model\.safetensors\b.*pytorch_model\.bin"),
+    "a missing tensor": (without_tensor, r"encoder\.layer\.1\.attention\.self\.key\.weight"),
+    "damaged tokenizer": (lambda f: (f / "tokenizer.json").write_text("{"), r"tokenizer\.json\b.*\(.+\)"),
+    "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), r"tokenizer\.json\b.*vocab\.txt"),
+    "no special tokens": (other_tokenizer, r"tokenizer\b.*\[PAD\]"),
+    "too many tokens": (large_tokenizer, r"\b24\b.*\b49\b.*max_length=24\b.*\b51\b"),
 }
 
 
@@ -415,11 +418,11 @@ def test_what_is_wrong_is_named(case, sound, tmp_path):
 
 def test_parameters_that_do_not_go_together(sound):
     for options, message in (
-        ({"max_length": LENGTH + 1}, "24 positions"),
-        ({"n_components": 8}, "leave n_components"),
-        ({"backbone": Transformer()}, "leave n_components"),
-        ({"tokenizer": SubwordTokenizer()}, "leave n_components"),
-        ({"layer": 4}, "the layers 1 to 3"),
+        ({"max_length": LENGTH + 1}, rf"\b24\b.*max_length={LENGTH + 1}\b"),
+        ({"n_components": 8}, "init=.*n_components, backbone.*tokenizer"),
+        ({"backbone": Transformer()}, "init=.*n_components, backbone.*tokenizer"),
+        ({"tokenizer": SubwordTokenizer()}, "init=.*n_components, backbone.*tokenizer"),
+        ({"layer": 4}, r"layer=4\b.*\b1\b.*\b3\b"),
     ):
         with pytest.raises(ValueError, match=message):
             MaskedLMTransformer(init=sound, **options).fit(TEXTS)
@@ -427,5 +430,5 @@ def test_parameters_that_do_not_go_together(sound):
 
 def test_without_the_library(sound, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "safetensors.torch", None)
-    with pytest.raises(ImportError, match="pip install"):
+    with pytest.raises(ImportError, match=r"pip install 'skrep\[text\]'"):
         MaskedLMTransformer(init=sound).fit(TEXTS)

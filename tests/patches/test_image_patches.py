@@ -1,7 +1,5 @@
 """Patches against scikit-learn's extractor, per-patch loops and closed forms."""
 
-import re
-
 import numpy as np
 import pytest
 import torch
@@ -230,7 +228,7 @@ def test_back_to_pixels():
     np.testing.assert_allclose(pixels, (x - x.mean()) / np.sqrt(x.var(ddof=1) + 10), atol=1e-4)
     plain = raw().fit(IMAGES)
     np.testing.assert_array_equal(plain.inverse_transform(plain.transform(IMAGES))[0, 0, 0] * 255, IMAGES[0, :4, :5])
-    with pytest.raises(ValueError, match=r"shape \(2, 47\); expected \(..., 48\)"):
+    with pytest.raises(ValueError, match=r"ImagePatches.*\(2, 47\).*\b48\)"):
         patches.inverse_transform(np.zeros((2, 47)))
 
 
@@ -271,16 +269,16 @@ def test_noise_of_even_patches_stays_small():
 
 
 BAD = {
-    "larger than the image": ({"size": 16}, "16x16 pixels .* larger than the images of 15x17"),
-    "wider than the image": ({"size": (3, 18)}, "3x18 pixels .* larger"),
-    "three sides": ({"size": (3, 3, 3)}, r"expected a number of pixels or \(height, width\)"),
-    "no side": ({"size": 0}, "size must be"),
-    "half a pixel": ({"size": 2.5}, "size must be"),
-    "stride": ({"stride": 0}, "stride must be"),
-    "regularization": ({"regularization": -1}, "regularization must be"),
-    "n_patches": ({"n_patches": 0}, "n_patches must be"),
-    "random_state": ({"random_state": "a"}, "random_state must be"),
-    "whiten": ({"whiten": 1}, "whiten must be True or False"),
+    "larger than the image": ({"size": 16}, r"size=16\b.*16x16.*15x17"),
+    "wider than the image": ({"size": (3, 18)}, r"size=\(3, 18\).*3x18.*15x17"),
+    "three sides": ({"size": (3, 3, 3)}, r"size=\(3, 3, 3\).*\(height, width\)"),
+    "no side": ({"size": 0}, "size=0"),
+    "half a pixel": ({"size": 2.5}, r"size=2\.5"),
+    "stride": ({"stride": 0}, "stride=0"),
+    "regularization": ({"regularization": -1}, "regularization=-1"),
+    "n_patches": ({"n_patches": 0}, "n_patches=0"),
+    "random_state": ({"random_state": "a"}, "random_state='a'"),
+    "whiten": ({"whiten": 1}, r"whiten=1\b.*True.*False"),
 }
 
 
@@ -296,15 +294,19 @@ def test_bad_parameters(case):
 def test_failed_fit_leaves_everything_as_it_was():
     patches = ImagePatches(4, random_state=0).fit(IMAGES)
     expected = patches.transform(IMAGES)
-    for bad in (np.zeros((5, 3, 9, 1)), IMAGES.reshape(20, -1), np.full((5, 9, 9, 1), np.nan)):
-        with pytest.raises(ValueError, match=r"larger than|table|NaN"):
+    for bad, message in (
+        (np.zeros((5, 3, 9, 1)), "4x4.*3x9"),
+        (IMAGES.reshape(20, -1), r"\b765\b.*AsImages"),
+        (np.full((5, 9, 9, 1), np.nan), "NaN"),
+    ):
+        with pytest.raises(ValueError, match=message):
             patches.fit(bad)
         np.testing.assert_array_equal(patches.transform(IMAGES), expected)
 
 
 def test_one_pixel_has_no_contrast():
     grey = IMAGES[..., :1]
-    with pytest.raises(ValueError, match="no contrast"):
+    with pytest.raises(ValueError, match=r"size=1\b.*normalize=False"):
         ImagePatches(1).fit(grey)
     assert np.isfinite(ImagePatches(1, normalize=False).fit_transform(grey)).all()
 
@@ -312,19 +314,19 @@ def test_one_pixel_has_no_contrast():
 def test_bad_images():
     patches = ImagePatches(4).fit(IMAGES)
     rows = IMAGES.reshape(20, -1)
-    with pytest.raises(ValueError, match=r"table of 765 columns.*AsImages\(\(height, width\)\)"):
+    with pytest.raises(ValueError, match=r"ImagePatches.*\b765\b.*AsImages\(\(height, width\)\)"):
         ImagePatches(4).fit(rows)
-    with pytest.raises(ValueError, match=r"fitted on images of shape \(15, 17, 3\)"):
+    with pytest.raises(ValueError, match=r"ImagePatches.*\(15, 17, 3\).*\(20, 765\)"):
         patches.transform(rows)
-    with pytest.raises(ValueError, match=r"expecting \(15, 17, 3\)"):
+    with pytest.raises(ValueError, match=r"\(15, 9, 3\).*ImagePatches.*\(15, 17, 3\)"):
         patches.sample(IMAGES[:, :, :9], 5)
-    with pytest.raises(ValueError, match="floats of at most 1"):
+    with pytest.raises(ValueError, match=r"ImagePatches.*\b255\b.*\b1\b.*255 \* X"):
         patches.transform(IMAGES / 255)
-    with pytest.raises(ValueError, match="add the channel axis"):
+    with pytest.raises(ValueError, match=r"\(20, 15, 17\).*X\[\.\.\., np\.newaxis\]"):
         ImagePatches(4).fit(IMAGES[..., 0])
-    with pytest.raises(ValueError, match=re.escape("n_patches must be a whole number")):
+    with pytest.raises(ValueError, match="n_patches=0"):
         patches.sample(IMAGES, 0)
-    with pytest.raises(ValueError, match=r"pixels up to 1e\+30.*Rescale"):
+    with pytest.raises(ValueError, match=r"X .*1e\+30.*\b0\b"):
         patches.transform(np.full((1, 15, 17, 3), 1e30))
     with pytest.raises(NotFittedError):
         ImagePatches().transform(IMAGES)

@@ -244,22 +244,22 @@ def test_constant_images_give_numbers(images):
 
 
 BAD = {
-    "no coder": ({"coder": 3}, "coder must be an estimator with fit and transform"),
-    "a class": ({"coder": PCAEncoder}, "coder must be an estimator"),
-    "no transform": ({"coder": LogisticRegression()}, "coder must be an estimator"),
-    "patches": ({"patches": 6}, "patches must be an instance of ImagePatches"),
-    "part of patches": ({"patches": ImagePatches(stride=0)}, "stride must be"),
-    "large patches": ({"patches": ImagePatches(16)}, "larger than the images"),
-    "one patch": ({"patches": ImagePatches(15)}, r"splits each image into 2x2 regions, but it has 1x3 patches"),
-    "pooling": ({"pooling": "all"}, "pooling must be 'quadrants'"),
-    "three numbers": ({"pooling": (2, 2, 2)}, r'"quadrants" or \(rows, columns\)'),
-    "regions": ({"pooling": (13, 1)}, r"13x1 regions, but it has 12x14 patches"),
-    "no region": ({"pooling": (0, 2)}, "pooling must be"),
-    "n_patches": ({"n_patches": 0}, "n_patches must be"),
-    "random_state": ({"random_state": -1}, "random_state must be"),
-    "sparse codes": ({"coder": Returns(scipy.sparse.csr_array)}, r"Returns.transform returned .* dense"),
-    "flat codes": ({"coder": Returns(lambda X: X[:, 0])}, r"returned an array of shape \(2,\)"),
-    "text": ({"coder": Returns(lambda X: np.full(X.shape, "a"))}, "of numbers"),
+    "no coder": ({"coder": 3}, r"coder=3\b.*\bfit\b.*\btransform\b"),
+    "a class": ({"coder": PCAEncoder}, "coder=<class .*PCAEncoder'>"),
+    "no transform": ({"coder": LogisticRegression()}, r"coder=LogisticRegression\(\)"),
+    "patches": ({"patches": 6}, "patches=6.*ImagePatches"),
+    "part of patches": ({"patches": ImagePatches(stride=0)}, "stride=0"),
+    "large patches": ({"patches": ImagePatches(16)}, "16x16.*15x17"),
+    "one patch": ({"patches": ImagePatches(15)}, r"2x2.*1x3.*pooling=\(1, 1\)"),
+    "pooling": ({"pooling": "all"}, "pooling='all'.*'quadrants'"),
+    "three numbers": ({"pooling": (2, 2, 2)}, r'pooling=\(2, 2, 2\).*"quadrants".*\(rows, columns\)'),
+    "regions": ({"pooling": (13, 1)}, r"pooling=\(13, 1\).*13x1.*12x14"),
+    "no region": ({"pooling": (0, 2)}, r"pooling=\(0, 2\)"),
+    "n_patches": ({"n_patches": 0}, "n_patches=0"),
+    "random_state": ({"random_state": -1}, "random_state=-1"),
+    "sparse codes": ({"coder": Returns(scipy.sparse.csr_array)}, r"Returns\.transform.*\bdtype object\b.*dense"),
+    "flat codes": ({"coder": Returns(lambda X: X[:, 0])}, r"Returns\.transform.*\(2,\)"),
+    "text": ({"coder": Returns(lambda X: np.full(X.shape, "a"))}, r"Returns\.transform.*<U1"),
 }
 
 
@@ -281,15 +281,15 @@ def test_bad_parameters_leave_everything_as_it_was(case):
 def test_bad_images():
     fitted = encoder().fit(IMAGES)
     rows = IMAGES.reshape(20, -1)
-    with pytest.raises(ValueError, match=r"PatchEncoder got a table of 765 columns.*AsImages"):
+    with pytest.raises(ValueError, match=r"PatchEncoder.*\b765\b.*AsImages"):
         encoder().fit(rows)
-    with pytest.raises(ValueError, match=r"PatchEncoder was fitted on images of shape \(15, 17, 3\)"):
+    with pytest.raises(ValueError, match=r"PatchEncoder.*\(15, 17, 3\).*\(20, 765\)"):
         fitted.transform(rows)
-    with pytest.raises(ValueError, match=r"PatchEncoder is expecting \(15, 17, 3\)"):
+    with pytest.raises(ValueError, match=r"\(15, 9, 3\).*PatchEncoder.*\(15, 17, 3\)"):
         fitted.transform(IMAGES[:, :, :9])
-    with pytest.raises(ValueError, match="floats of at most 1"):
+    with pytest.raises(ValueError, match=r"PatchEncoder.*\b255\b.*\b1\b.*255 \* X"):
         fitted.transform(IMAGES / 255)
-    with pytest.raises(ValueError, match="channels first"):
+    with pytest.raises(ValueError, match=r"\(12, 3, 32, 32\).*X\.transpose\(0, 2, 3, 1\)"):
         encoder().fit(torch.zeros(12, 3, 32, 32))
     with pytest.raises(NotFittedError):
         encoder().transform(IMAGES)
@@ -338,5 +338,5 @@ def test_pooling_is_that_of_fit():
 
 def test_codes_that_are_not_finite():
     fitted = encoder(Returns(lambda X: X[:, :2] * np.nan)).fit(IMAGES)
-    with pytest.raises(ValueError, match=r"Returns.transform returned NaN or infinity"):
+    with pytest.raises(ValueError, match=r"Returns\.transform.*NaN"):
         fitted.transform(IMAGES)

@@ -114,7 +114,7 @@ def test_no_damaged_checkpoint_is_gone_on_from(tmp_path):
         except ModelFileError:
             broken = copy
     path.write_bytes(broken)
-    with pytest.warns(CheckpointWarning, match="Training begins afresh"):
+    with pytest.warns(CheckpointWarning, match=path.stem):
         again = fit()
     assert again.resumed_from_ is None
     np.testing.assert_array_equal(again.transform(ROWS), expected)
@@ -391,6 +391,6 @@ def test_the_same_estimator_is_the_same_file(pipe, tmp_path):
 
 @pytest.mark.parametrize("thing", [None, 7, [PCAEncoder(2)], PCAEncoder, torch.nn.Linear(2, 2), {"a": 1}, lambda: 0])
 def test_only_estimators_are_saved(thing, tmp_path):
-    with pytest.raises(TypeError, match="expected an estimator"):
+    with pytest.raises(TypeError, match=rf"save\b.*'{type(thing).__name__}'"):
         skrep.save(thing, tmp_path / "file")
     assert os.listdir(tmp_path) == []

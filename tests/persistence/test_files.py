@@ -97,14 +97,17 @@ def test_a_class_attribute_may_be_replaced_by_the_users_own_instances(tmp_path):
 @pytest.mark.parametrize(
     ("estimator", "message"),
     [
-        (Scaler().fit(None), "its get_params replaced"),
-        (FunctionTransformer(kw_args={"v": {(2**61 - 1) * i: 1 for i in range(70)}}), "70 keys have one hash"),
-        (FunctionTransformer(kw_args={"v": np.ma.masked}), "MaskedConstant is not among"),
-        (FunctionTransformer(np.clip), "pass one of your own that calls it"),
-        (TfidfVectorizer(tokenizer=str.split), "a method_descriptor is neither a plain value"),
-        (GridSearchCV(KMeans(), {}, cv=(part for part in ())), "a generator is neither a plain value"),
-        (SimCLRTransformer(backbone=Normalised()), r"backbone.norm"),
-        (SimCLRTransformer(backbone=nn.Sequential(nn.LazyLinear(3))), "sizes are not there yet"),
+        (Scaler().fit(None), r"Scaler\b.*get_params"),
+        (
+            FunctionTransformer(kw_args={"v": {(2**61 - 1) * i: 1 for i in range(70)}}),
+            r"kw_args\['v'\].*\b70\b.*\bhash\b",
+        ),
+        (FunctionTransformer(kw_args={"v": np.ma.masked}), r"kw_args\['v'\].*MaskedConstant"),
+        (FunctionTransformer(np.clip), r"FunctionTransformer\.func\b.*\bclip\b"),
+        (TfidfVectorizer(tokenizer=str.split), r"TfidfVectorizer\.tokenizer\b.*method_descriptor"),
+        (GridSearchCV(KMeans(), {}, cv=(part for part in ())), r"GridSearchCV\.cv\b.*generator"),
+        (SimCLRTransformer(backbone=Normalised()), r"backbone\.norm"),
+        (SimCLRTransformer(backbone=nn.Sequential(nn.LazyLinear(3))), r"backbone\b.*LazyLinear\b.*\bsizes\b"),
     ],
     ids=lambda case: case if isinstance(case, str) else "",
 )
@@ -137,7 +140,8 @@ def test_a_class_of_the_script_that_saved_it(tmp_path, monkeypatch):
 @pytest.mark.parametrize("trusted", [Activated, "mynet.Backbone", 3, [Activated(nn.Tanh)], ["mynet.Backbone"]])
 def test_trusted_is_a_list_of_classes_and_functions(trusted, tmp_path):
     skrep.save(PCAEncoder(), tmp_path / "file")
-    with pytest.raises(TypeError, match=r"classes and functions|class or a function"):
+    named = r"(Activated|'mynet\.Backbone').*\bclass\b.*\bfunction\b"
+    with pytest.raises(TypeError, match=rf"(?s){named}" if isinstance(trusted, list) else r"trusted=.*\[Backbone\]"):
         skrep.load(tmp_path / "file", trusted)
 
 
@@ -197,7 +201,7 @@ def test_columns_of_a_frame(tmp_path):
 def test_too_many_trees_are_told_of(tmp_path, monkeypatch):
     forest = RandomForestClassifier(30, max_depth=2, random_state=0).fit(ROWS, ROWS[:, 0] > 0)
     monkeypatch.setattr("skrep.persistence.container.MAX_MEMBERS", 20)
-    with pytest.raises(ValueError, match="a file holds 18, such as those of 10 trees"):
+    with pytest.raises(ValueError, match=r"\b18\b.*\b10 trees\b"):
         skrep.save(forest, tmp_path / "file")
     assert not os.listdir(tmp_path)
 
@@ -205,7 +209,7 @@ def test_too_many_trees_are_told_of(tmp_path, monkeypatch):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX")
 def test_pipes_are_not_replaced(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(OSError, match="name a file"):
+    with pytest.raises(OSError, match=r"[/\\]pipe\b.*\bpipe\b"):
         skrep.save(PCAEncoder(), tmp_path / "pipe")
     assert os.listdir(tmp_path) == ["pipe"]
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)

@@ -366,14 +366,14 @@ def deep(n: int) -> Any:
 
 UNSAVEABLE: dict[str, tuple[Any, str, str]] = {
     # what, where it stands, what to do about it
-    "lambda": (AutoEncoderTransformer(lr_schedule=lambda done: 1.0), "lr_schedule", "top of a module"),
+    "lambda": (AutoEncoderTransformer(lr_schedule=lambda done: 1.0), "lr_schedule", r"\bmodule\b.*\bdef\b"),
     "local function": (FunctionTransformer(deep.__get__(3)), "func", ""),
-    "local class": (SimCLRTransformer(backbone=of_a_local_class()), "backbone", "top of a module"),
-    "hooks": (SimCLRTransformer(backbone=hooked()), r"backbone\.1", "hooks; remove them"),
+    "local class": (SimCLRTransformer(backbone=of_a_local_class()), "backbone", r"\bmodule\b.*\bdef\b"),
+    "hooks": (SimCLRTransformer(backbone=hooked()), r"backbone\.1", "hooks"),
     "parametrized": (
         SimCLRTransformer(backbone=nn.utils.parametrizations.spectral_norm(nn.Linear(6, 3))), "backbone", "",
     ),
-    "callback": (AutoEncoderTransformer(callbacks=[EpochTimer()]), r"callbacks\[0\]", "set it to None"),
+    "callback": (AutoEncoderTransformer(callbacks=[EpochTimer()]), r"callbacks\[0\]", r"\bNone\b"),
     "callback in a step": (
         make_pipeline(AutoEncoderTransformer(callbacks=[("freeze", Freezer("x"))])), r"callbacks\[0\]\[1\]", "",
     ),
@@ -384,8 +384,8 @@ UNSAVEABLE: dict[str, tuple[Any, str, str]] = {
         FunctionTransformer(kw_args={"r": np.random.Generator(np.random.Philox(0))}), r"kw_args\['r'\]", "",
     ),
     "torch's generator": (FunctionTransformer(kw_args={"r": torch.Generator()}), r"kw_args\['r'\]", ""),
-    "list in itself": (AutoEncoderTransformer(net_params={"a": in_itself()}), "net_params", "holds itself"),
-    "200 dicts": (AutoEncoderTransformer(net_params=deep(200)), "net_params", "nested too deeply"),
+    "list in itself": (AutoEncoderTransformer(net_params={"a": in_itself()}), "net_params", "itself"),
+    "200 dicts": (AutoEncoderTransformer(net_params=deep(200)), "net_params", r"\bnested\b"),
     "dict of a subclass": (FunctionTransformer(kw_args={"r": Words(a=1)}), r"kw_args\['r'\]", ""),
     "list of a subclass": (FunctionTransformer(kw_args={"r": Numbers([1])}), r"kw_args\['r'\]", ""),
     "int of a subclass": (FunctionTransformer(kw_args={"r": Whole(7)}), r"kw_args\['r'\]", ""),
@@ -475,7 +475,7 @@ def test_files_of_a_device_that_is_not_there(make, tmp_path):
     expected = estimator.transform(ROWS)
     estimator.device = "cuda"
     skrep.save(estimator, tmp_path / "file")
-    with pytest.warns(DeviceWarning, match="The network is on the CPU") as told:
+    with pytest.warns(DeviceWarning, match=r"device='cuda'.*\bCPU\b") as told:
         loaded = skrep.load(tmp_path / "file")
     assert len(told) == 1
     np.testing.assert_array_equal(loaded.transform(ROWS), expected)

@@ -59,7 +59,7 @@ def test_no_flipped_bit_and_no_cut_loads(tmp_path):
 
 def test_what_cannot_be_stored(tmp_path):
     for value in (object(), np.array([{}, object()]), lambda: 0, print):
-        with pytest.raises(TypeError, match="cannot store"):
+        with pytest.raises(TypeError, match=r"\['value'\]"):
             write_state(tmp_path / "state", {"value": value})
     assert not list(tmp_path.iterdir())
 
@@ -79,7 +79,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
 def test_newer_formats_and_pickles_are_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "newer", "w") as archive:
         archive.writestr("manifest.json", json.dumps({"format": 99, "kind": "training run", "sha256": {}}))
-    with pytest.raises(ModelFileError, match="Upgrade skrep"):
+    with pytest.raises(ModelFileError, match=r"newer\b.*\b99\b"):
         read_state(tmp_path / "newer")
     torch.save({"w": torch.ones(1)}, tmp_path / "pickle")
     with pytest.raises(ModelFileError):

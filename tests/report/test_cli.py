@@ -138,7 +138,7 @@ def test_all_encoders_learn_from_images_and_from_tables(folder, mixed, capsys):
             assert f"\n{name} " in out
             assert re.search(rf"  {name}: \d+\.\d s", err)
         assert "failed" not in out
-        assert re.search(r"simclr was trained for 1 of \d+ epochs, to fit all encoders in about 0.001 s\.", out)
+        assert re.search(r"simclr .*\b1 of \d+ epochs.*\b0\.001 s", out)
 
 
 # --- bad input ---------------------------------------------------------------------------------------------------
@@ -147,35 +147,35 @@ def test_all_encoders_learn_from_images_and_from_tables(folder, mixed, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere.csv", "--target", "y"], "nowhere.csv does not exist. Give the path"),
-        (["{mixed}"], "say which column of .* holds the classes: --target COL, one of sepal length"),
-        (["{mixed}", "--target", "species"], "has no column 'species'. Its columns are sepal length"),
-        (["{mixed}", "--target", "petal length (cm)"], "looks like a quantity"),
+        (["nowhere.csv", "--target", "y"], r"nowhere\.csv .*\.parquet.*\.npz"),
+        (["{mixed}"], "--target COL.*sepal length"),
+        (["{mixed}", "--target", "species"], "'species'.*sepal length"),
+        (["{mixed}", "--target", "petal length (cm)"], r"target\b.*\b43\b.*\b100\b"),
         (
             ["{mixed}", "--target", "class", "--encoders", "pca,magic"],
-            "magic is not known. Choose from pca, autoencoder, simclr",
+            "--encoders.*magic.*pca, autoencoder, simclr",
         ),
-        (["{mixed}", "--target", "class", "--resamples", "0"], "--resamples 0: at least 1"),
-        (["{mixed}", "--target", "class", "--seed", "-1"], "--seed -1: expected"),
-        (["--target", "class"], "--target class needs DATA"),
-        (["{mixed}", "--target", "class", "--budget", "0"], "--budget 0: expected seconds"),
-        (["{mixed}", "--target", "class", "--size", "8"], "--size 8 is for a folder of images"),
-        (["--size", "8"], "--size 8 is for a folder of images"),
-        (["{folder}"], "holds no image; known are .bmp"),
-        (["{folder}/a.txt"], "is a '.txt' file"),
-        (["{folder}/broken.npz"], "cannot be read as .npz"),
-        (["{folder}/broken.parquet", "--target", "y"], "cannot be read as .parquet"),
-        (["{folder}/empty.csv", "--target", "y"], "cannot be read as .csv"),
-        (["{folder}/other.npz"], r"holds \['a'\]; expected the arrays 'X' and 'y'"),
-        (["{folder}/objects.npz"], "object arrays, which are pickles"),
-        (["{folder}/movies.npz"], r"X has shape \(20, 2, 8, 8, 3\); expected a table .* or images"),
-        (["{folder}/channels.npz"], r"\(20, 3, 8, 8\), which looks like channels first.* X.transpose\(0, 2, 3, 1\)"),
-        (["{folder}/gap.npz"], "image 7 of X holds NaN"),
-        (["{folder}/words.npz"], "images of dtype <U1; expected numbers"),
-        (["{folder}/short.npz"], "expected one class for each row"),
-        (["{folder}/nan.npz"], "no column to learn from"),
-        (["{folder}/rare.npz"], "has 1 row; at least 2"),
-        (["{folder}/nothing.csv", "--target", "y"], "no column to learn from"),
+        (["{mixed}", "--target", "class", "--resamples", "0"], r"--resamples 0\b.*\b1\b"),
+        (["{mixed}", "--target", "class", "--seed", "-1"], r"--seed -1\b.*\b4294967295\b"),
+        (["--target", "class"], r"--target class\b.*\bDATA\b"),
+        (["{mixed}", "--target", "class", "--budget", "0"], r"--budget 0\b"),
+        (["{mixed}", "--target", "class", "--size", "8"], r"--size 8\b.*\bfolder\b"),
+        (["--size", "8"], r"--size 8\b.*\bfolder\b"),
+        (["{folder}"], r"\bimage\b.*\.bmp"),
+        (["{folder}/a.txt"], r"a\.txt .*'\.txt'.*\.npz"),
+        (["{folder}/broken.npz"], r"broken\.npz .*\.npz"),
+        (["{folder}/broken.parquet", "--target", "y"], r"broken\.parquet .*\.parquet"),
+        (["{folder}/empty.csv", "--target", "y"], r"empty\.csv .*\.csv"),
+        (["{folder}/other.npz"], r"other\.npz .*\['a'\].*'X'.*'y'"),
+        (["{folder}/objects.npz"], r"objects\.npz .*\bobject\b.*pickles"),
+        (["{folder}/movies.npz"], r"movies\.npz\b.*\(20, 2, 8, 8, 3\).*\(n_samples, n_features\)"),
+        (["{folder}/channels.npz"], r"channels\.npz\b.*\(20, 3, 8, 8\).* X\.transpose\(0, 2, 3, 1\)"),
+        (["{folder}/gap.npz"], r"gap\.npz\b.*image 7\b.*NaN"),
+        (["{folder}/words.npz"], r"words\.npz\b.*<U1.*uint8"),
+        (["{folder}/short.npz"], r"short\.npz\b.*\(5,\).*\(20, 3\)"),
+        (["{folder}/nan.npz"], r"nan\.npz .*\bcolumn\b.*constants"),
+        (["{folder}/rare.npz"], r"\bclass\b.*\b1 row.*\b2\b"),
+        (["{folder}/nothing.csv", "--target", "y"], r"nothing\.csv .*\bcolumn\b.*constants"),
     ],
 )
 def test_bad_input_is_told_in_one_line(arguments, message, mixed, tmp_path, capsys):
@@ -206,28 +206,32 @@ def expect_one_line(arguments, message, capsys):
 
 def test_bad_folders_are_told_in_one_line(folder, tmp_path, monkeypatch, capsys):
     image = pytest.importorskip("PIL.Image")
-    expect_one_line([str(folder / "light")], "no sub-folder of them; expected one sub-folder for each class", capsys)
-    expect_one_line([str(folder), "--target", "y"], "the classes of a folder of images are its sub-folders", capsys)
-    expect_one_line([str(folder), "--size", "0"], "--size 0: expected a number of pixels", capsys)
+    expect_one_line([str(folder / "light")], r"light .*sub-folder.*light/cat/1\.png", capsys)
+    expect_one_line([str(folder), "--target", "y"], r"--target y\b.*sub-folders", capsys)
+    expect_one_line([str(folder), "--size", "0"], r"--size 0\b.*\b1\b", capsys)
     image.new("L", (9, 6)).save(folder / "light" / "wide.png")
-    expect_one_line([str(folder)], r"wide.png is 6x9 pixels.* Pass --size N, to which all are resized", capsys)
+    expect_one_line([str(folder)], r"wide\.png .*6x9.*--size N", capsys)
     (folder / "light" / "wide.png").write_bytes(b"no image")
-    expect_one_line([str(folder)], r"light/wide.png cannot be read as an image", capsys)
+    expect_one_line([str(folder)], r"light/wide\.png .*\bimage\b", capsys)
     whole = (folder / "light" / "00.png").read_bytes()
     (folder / "light" / "wide.png").write_bytes(whole[: len(whole) // 2])  # with a header, without the pixels
-    expect_one_line([str(folder)], r"light/wide.png cannot be read as an image", capsys)
+    expect_one_line([str(folder)], r"light/wide\.png .*\bimage\b", capsys)
     monkeypatch.setitem(sys.modules, "PIL", None)
-    expect_one_line([str(folder)], r"needs Pillow: pip install", capsys)
+    expect_one_line([str(folder)], r"Pillow.*pip install 'skrep\[images\]'", capsys)
 
 
 def test_bad_report_paths_are_told_before_anything_is_read(tmp_path, monkeypatch, capsys):
     for path, message in (
-        (tmp_path, r"is a folder; give the path of a file in it, such as .*report.html"),
-        (tmp_path / "nowhere" / "a.html", r"cannot be written \(No such file or directory\)"),
+        (tmp_path, r"--report .*\bfolder\b.*report\.html"),
+        (tmp_path / "nowhere" / "a.html", r"--report .*a\.html .*No such file or directory"),
     ):
         expect_one_line(["nowhere.csv", "--report", str(path)], message, capsys)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    expect_one_line(["nowhere.csv", "--report", str(tmp_path / "a.html")], "--report needs matplotlib", capsys)
+    expect_one_line(
+        ["nowhere.csv", "--report", str(tmp_path / "a.html")],
+        r"--report\b.*matplotlib.*pip install 'skrep\[plots\]'",
+        capsys,
+    )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -242,7 +246,7 @@ def test_ctrl_c_keeps_what_is_done(folder, encoders, tmp_path, capsys):
     assert re.search(r"\nraw +36 ", out)
     assert "broken failed: no luck" in out
     assert "interrupted during slow" in out
-    assert err.splitlines()[-1] == "skrep: interrupted; missing: slow, last"
+    assert re.search("^skrep: .*slow, last$", err.splitlines()[-1])
     assert "Interrupted during slow" in report.read_text()
 
 

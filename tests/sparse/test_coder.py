@@ -132,7 +132,7 @@ def test_split_sign_and_inverse(algorithm, digits):
     np.testing.assert_allclose(plain.inverse_transform(Z), Z @ plain.components_)
     np.testing.assert_allclose(split.inverse_transform(split.transform(X)), Z @ plain.components_, atol=1e-12)
     assert plain.inverse_transform(Z.astype(np.float32)).dtype == np.float32
-    with pytest.raises(ValueError, match="X has 40 features, but SparseCoder gives codes of 80"):
+    with pytest.raises(ValueError, match=r"X .*\b40\b.*SparseCoder.*\b80\b"):
         split.inverse_transform(Z)
     with pytest.raises(NotFittedError):
         SparseCoder().inverse_transform(Z)
@@ -240,7 +240,7 @@ def test_codes_that_are_not_optimal_yet_are_told(digits, elsewhere, monkeypatch)
         lambda rows, atoms, alpha, *, positive: (torch.zeros(len(rows), len(atoms), dtype=rows.dtype), 7),
     )  # fmt: skip
     coder = SparseCoder(dictionary=dictionary()).fit(digits[0])
-    with pytest.warns(ConvergenceWarning, match=r"the codes of 7 rows of 600 .* device='cpu' solves exactly"):
+    with pytest.warns(ConvergenceWarning, match=r"\b7\b.*\b600\b.*device='cpu'"):
         coder.transform(digits[0])
 
 
@@ -483,7 +483,7 @@ def test_partial_fit_goes_on_after_fit(digits):
 
 def test_a_first_chunk_with_fewer_rows_than_atoms(digits):
     coder = SparseCoder(30, random_state=0)
-    with pytest.raises(ValueError, match=r"the first partial_fit got 29 rows, fewer than n_components=30"):
+    with pytest.raises(ValueError, match=r"partial_fit\b.*\b29\b.*n_components=30\b"):
         coder.partial_fit(digits[0][:29])
     assert not [name for name in vars(coder) if name.endswith("_")]
     coder.partial_fit(digits[0][:30]).partial_fit(digits[0][30:31])
@@ -493,12 +493,12 @@ def test_a_first_chunk_with_fewer_rows_than_atoms(digits):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"algorithm": "omp"}, "algorithm='lasso' and now has 'omp'"),
-        ({"algorithm": "nonsense"}, "algorithm='lasso' and now has 'nonsense'"),
-        ({"alpha": 5.0}, "alpha=None and now has 5.0"),
-        ({"n_components": 5}, "n_components=8 and now has 5"),
-        ({"dictionary": np.eye(64)}, "learned=True and now has False"),
-        ({"split_sign": True}, "split_sign=False and now has True"),
+        ({"algorithm": "omp"}, "algorithm='lasso'.*'omp'"),
+        ({"algorithm": "nonsense"}, "algorithm='lasso'.*'nonsense'"),
+        ({"alpha": 5.0}, r"alpha=None\b.*\b5\.0\b"),
+        ({"n_components": 5}, r"n_components=8\b.*\b5\b"),
+        ({"dictionary": np.eye(64)}, "learned=True.*False"),
+        ({"split_sign": True}, "split_sign=False.*True"),
     ],
 )
 def test_parameters_changed_after_fit(changed, message, digits):
@@ -508,7 +508,7 @@ def test_parameters_changed_after_fit(changed, message, digits):
     before = coder.get_params()
     coder.set_params(**changed)
     for use in (coder.transform, coder.score, coder.partial_fit):
-        with pytest.raises(ValueError, match=f"was fitted with {message}"):
+        with pytest.raises(ValueError, match=f"SparseCoder .*{message}"):
             use(X)
     coder.set_params(**before)
     np.testing.assert_array_equal(coder.transform(X), expected)
@@ -536,9 +536,9 @@ def test_results_that_no_float_holds_are_an_error():
     rng = np.random.default_rng(0)
     D, X = (1e-19 * rng.normal(size=(20, 12))).astype(np.float32), (1e20 * rng.normal(size=(5, 12))).astype(np.float32)
     coder = SparseCoder(dictionary=D, alpha=1e-10).fit(X)
-    with pytest.raises(ValueError, match="Rescale"):
+    with pytest.raises(ValueError, match=r"overflow.*StandardScaler"):
         coder.transform(X)
-    with pytest.raises(ValueError, match="Rescale"):
+    with pytest.raises(ValueError, match=r"overflow.*StandardScaler"):
         SparseCoder(dictionary=2 * np.eye(12)).fit(np.eye(12)).inverse_transform(np.full((1, 12), 1e308))
     assert not SparseCoder(dictionary=np.eye(12), algorithm="threshold", alpha=1e300).fit(X).transform(X).any()
 
@@ -551,9 +551,9 @@ def test_kinds_of_dictionary(digits):
     for bad, message in (
         ([["a", "b"]], "could not convert"), (D[0], "Expected 2D"), (D * np.nan, "NaN"), (1j * D, "[Cc]omplex"),
     ):  # fmt: skip
-        with pytest.raises(ValueError, match=rf"SparseCoder\(dictionary=\.\.\.\): .*{message}"):
+        with pytest.raises(ValueError, match=rf"SparseCoder\(dictionary=\.\.\.\).*{message}"):
             SparseCoder(dictionary=bad).fit(X)
-    with pytest.raises(ValueError, match="dictionary must be an array-like of shape"):
+    with pytest.raises(ValueError, match="dictionary=3"):
         SparseCoder(dictionary=3).fit(X)
 
 
@@ -572,7 +572,13 @@ def test_a_failed_partial_fit_changes_nothing(bad, digits):
         rows[599] = 1e300  # after two batches that were learned from
     else:
         coder.batch_size = 0
-    with pytest.raises(ValueError, match=r"X has 5 features|NaN|[Rr]escale|batch_size=0"):
+    message = {
+        "columns": "X has 5 features",
+        "NaN": "NaN",
+        "too large": r"overflow.*StandardScaler",
+        "parameter": "batch_size=0",
+    }[bad]
+    with pytest.raises(ValueError, match=message):
         coder.partial_fit(rows)
     assert state(coder) == before
     coder.batch_size = 256
@@ -610,7 +616,7 @@ def test_a_file_with_nan(tmp_path, digits):
     X[411, 5] = np.nan
     np.save(tmp_path / "rows.npy", X)
     coder = SparseCoder(10, random_state=0)
-    with pytest.raises(ValueError, match="NaN or infinity in row 411"):
+    with pytest.raises(ValueError, match=r"NaN.*row 411\b"):
         coder.fit(np.load(tmp_path / "rows.npy", mmap_mode="r"))
     assert not [name for name in vars(coder) if name.endswith("_")]
 
@@ -698,12 +704,12 @@ def test_a_given_dictionary_is_saved(digits, tmp_path):
         ({"max_iter": 0}, "max_iter=0"),
         ({"tol": -1}, "tol=-1"),
         ({"device": "abacus"}, "device='abacus'"),
-        ({"dictionary": np.ones((3, 5))}, "5 features, rows of X have 64"),
+        ({"dictionary": np.ones((3, 5))}, r"SparseCoder.*\b5\b.*\b64\b"),
         ({"dictionary": np.ones(64)}, "Expected 2D array"),
         ({"dictionary": np.ones((0, 64))}, "0 sample"),
         ({"dictionary": np.full((2, 64), np.nan)}, "dictionary contains NaN"),
         ({"dictionary": "ones"}, "dictionary='ones'"),
-        ({"dictionary": np.ones((3, 64)), "n_components": 4}, "the dictionary has 3 atoms"),
+        ({"dictionary": np.ones((3, 64)), "n_components": 4}, r"n_components=4\b.*\b3\b"),
     ],
     ids=lambda value: "" if isinstance(value, str) else str(next(iter(value))),
 )
@@ -783,7 +789,7 @@ def test_values_whose_squares_overflow(settings, dtype, size):
         try:
             Z = coder.fit(X * dtype(size)).transform(X * dtype(size))
         except ValueError as error:
-            assert "Rescale it first" in str(error)  # noqa: PT017
+            assert "StandardScaler" in str(error)  # noqa: PT017
             assert not [name for name in vars(coder) if name.endswith("_")]
         else:
             assert dtype == np.float32  # sums of squares are float64
@@ -801,7 +807,7 @@ def test_a_dictionary_whose_products_overflow(algorithm, dtype, size):
         try:
             Z = coder.fit(rows).transform(rows)
         except ValueError as error:
-            assert "Rescale it first" in str(error)  # noqa: PT017
+            assert "StandardScaler" in str(error)  # noqa: PT017
         else:
             assert np.isfinite(Z).all()
 

@@ -676,14 +676,14 @@ def test_held_out_rows_are_seen_by_no_layer(kind, max_epochs):
         ({"hidden": 5}, r"hidden=5.* must be a list or tuple"),
         ({"hidden": (2.5,)}, r"hidden=\(2.5,\)"),
         ({"n_components": 0}, "n_components=0"),
-        ({"max_epochs": -1}, "max_epochs=-1.* whole number of at least 0"),
+        ({"max_epochs": -1}, r"max_epochs=-1\b.*\b0\b"),
         ({"max_epochs": None}, "max_epochs=None"),
         ({"rbm": PCAEncoder()}, r"rbm=PCAEncoder\(\).* RBMEncoder"),
-        ({"rbm": RBMEncoder}, "rbm=.* an instance of RBMEncoder"),
+        ({"rbm": RBMEncoder}, "rbm=<class .*RBMEncoder'>"),
         ({"rbm": RBMEncoder(n_gibbs=0)}, "n_gibbs=0"),
-        ({"rbm": RBMEncoder(n_chains=-3)}, "n_chains=-3.* whole number of at least 1"),
-        ({"rbm": RBMEncoder(n_chains="many")}, "n_chains='many'.* whole number of at least 1"),
-        ({"rbm": RBMEncoder(n_chains=5, persistent=False)}, "n_chains"),
+        ({"rbm": RBMEncoder(n_chains=-3)}, r"n_chains=-3\b.*\b1\b"),
+        ({"rbm": RBMEncoder(n_chains="many")}, r"n_chains='many'.*\b1\b"),
+        ({"rbm": RBMEncoder(n_chains=5, persistent=False)}, "n_chains=5, persistent=False"),
         ({"rbm": RBMEncoder(visible="binary")}, "visible='binary'"),
         ({"rbm": RBMEncoder(averaging=1)}, "averaging=1"),
     ],
@@ -699,7 +699,7 @@ def test_bad_parameters(bad, message):
 def test_more_rows_of_bits_that_are_none():
     net = make().fit(rows("bernoulli"))
     before = weights(net)
-    with pytest.raises(ValueError, match=r"DeepBeliefEncoder with Bernoulli units needs values in \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"DeepBeliefEncoder.*Bernoulli.*\[0, 1\]"):
         net.partial_fit(10 * rows("bernoulli"))
     assert same(weights(net), before)
 
@@ -707,24 +707,24 @@ def test_more_rows_of_bits_that_are_none():
 def test_constant_columns():
     X = rows("gaussian")
     X[:, 2] = 7
-    with pytest.raises(ValueError, match=r"1 of 4 are constant \(the first is 2.*VarianceThreshold"):
+    with pytest.raises(ValueError, match=r"\b1\b.*\b4\b.*constant.*\b2\b.*VarianceThreshold"):
         make().fit(X)
-    with pytest.raises(ValueError, match=r"Bernoulli units needs values in \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"Bernoulli.*\[0, 1\]"):
         make(rbm={"visible": "bernoulli"}).fit(X)
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda net: net.log_likelihood(np.eye(4), n_draws=0), "n_draws=0: it must be a whole number of at least 1"),
-        (lambda net: net.log_likelihood(np.eye(4), n_chains=1), "n_chains=1: it must be a whole number of at least 2"),
+        (lambda net: net.log_likelihood(np.eye(4), n_draws=0), r"n_draws=0\b.*\b1\b"),
+        (lambda net: net.log_likelihood(np.eye(4), n_chains=1), r"n_chains=1\b.*\b2\b"),
         (lambda net: net.log_likelihood(np.eye(4), n_temperatures=1.5), "n_temperatures=1.5"),
         (lambda net: net.log_likelihood(np.eye(5)), "5 features, but DeepBeliefEncoder is expecting 4"),
         (lambda net: net.sample(0), "n_samples=0"),
         (lambda net: net.sample(2, n_steps=0), "n_steps=0"),
         (
             lambda net: net.inverse_transform(np.zeros((3, 4))),
-            "4 columns, but the features of this DeepBeliefEncoder have 2",
+            r"\b4\b.*DeepBeliefEncoder.*\b2\b",
         ),
         (lambda net: net.inverse_transform([[np.nan, 1]]), "NaN"),
     ],

@@ -250,13 +250,13 @@ def test_errors(encoder, digits):
         quick(encoder).fit(X, None)
     with pytest.raises(ValueError, match="1 class"):
         quick(encoder).fit(X, np.zeros(300, int))
-    with pytest.raises(ValueError, match="300 samples, y has 299"):
+    with pytest.raises(ValueError, match=r"X .*\b300\b.*\by\b.*\b299\b"):
         quick(encoder).fit(X, y[:299])
-    with pytest.raises(ValueError, match="encoder"):
+    with pytest.raises(ValueError, match="encoder=None"):
         FineTuneClassifier().fit(X, y)
     with pytest.raises(ValueError, match="64 features"):
         quick(encoder).fit(X[:, :5], y)
-    with pytest.raises(ValueError, match="validation_fraction"):
+    with pytest.raises(ValueError, match=r"validation_fraction=0\.999\b.*\b300\b"):
         quick(encoder, validation_fraction=0.999).fit(X, y)
 
 

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import lzma
+import re
 from collections import deque
 
 import numpy as np
@@ -51,35 +52,35 @@ def test_collections(collection):
 def test_polars():
     polars = pytest.importorskip("polars")
     assert read(polars.Series(TEXTS)) == TEXTS
-    with pytest.raises(ValueError, match=r"shape \(3, 1\).*one column"):
+    with pytest.raises(ValueError, match=r"DataFrame.*\(3, 1\).*df\['text'\]"):
         read(polars.DataFrame({"text": TEXTS}))
-    with pytest.raises(ValueError, match=r"document 1 is None.*where a text is missing"):
+    with pytest.raises(ValueError, match=r"document 1\b.*None.*fillna\(''\)"):
         read(polars.Series(["text", None]))
 
 
 @pytest.mark.parametrize(
     ("X", "message"),
     [
-        ("one text", r"X is a single str; expected an iterable.*\[text\]"),
-        (b"bytes", "X is a single bytes"),
-        (np.str_("text"), "X is a single str_"),
-        (pd.DataFrame({"text": TEXTS}), r"X is a DataFrame of shape \(3, 1\).*df\['text'\]"),
-        (np.array([TEXTS, TEXTS]), r"X is a ndarray of shape \(2, 3\).*X\[:, 0\]"),
-        (np.array("text"), r"X is a ndarray of shape \(\)"),
-        ({"a": "text"}, "X is a dict;.*Pass a list"),
-        ({"text"}, "X is a set;"),
-        (frozenset(["text"]), "X is a frozenset;"),
-        (None, "X is a NoneType;"),
-        (3, "X is a int;"),
-        (2.5, "X is a float;"),
-        (str.lower, "X is a method_descriptor;"),
+        ("one text", r"\bstr\b.*\[text\]"),
+        (b"bytes", r"\bbytes\b"),
+        (np.str_("text"), r"\bstr_"),
+        (pd.DataFrame({"text": TEXTS}), r"DataFrame\b.*\(3, 1\).*df\['text'\]"),
+        (np.array([TEXTS, TEXTS]), r"ndarray\b.*\(2, 3\).*\[:, 0\]"),
+        (np.array("text"), r"ndarray\b.*\(\)"),
+        ({"a": "text"}, r"\bdict\b.*\blist\b"),
+        ({"text"}, r"\bset\b"),
+        (frozenset(["text"]), r"\bfrozenset\b"),
+        (None, r"\bNoneType\b"),
+        (3, r"\bint\b"),
+        (2.5, r"\bfloat\b"),
+        (str.lower, r"\bmethod_descriptor\b"),
     ],
-    ids=lambda value: value if isinstance(value, str) and " is a " in value else "",
+    ids=lambda value: value if isinstance(value, str) and "\\b" in value else "",
 )
 def test_what_is_no_collection(X, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=rf"\bX\b.*{message}"):
         read(X)
-    with pytest.raises(ValueError, match=message.replace("X is", "unlabeled is").replace("X\\[", "unlabeled\\[")):
+    with pytest.raises(ValueError, match=rf"\bunlabeled\b.*{message}"):
         require_documents(X, "unlabeled")
 
 
@@ -93,7 +94,7 @@ def test_documents_are_read_one_by_one():
 
     documents = read_documents(TextInput(), texts())
     assert next(documents) == "a"
-    with pytest.raises(ValueError, match="document 1 is 5"):
+    with pytest.raises(ValueError, match=r"document 1\b.*\b5\b"):
         next(documents)
 
 
@@ -119,25 +120,27 @@ NO_TEXT = {
 @pytest.mark.parametrize("before", [[], ["text"], [["a", "list"]]], ids=["first", "after a text", "after a list"])
 @pytest.mark.parametrize("item", MISSING.values(), ids=MISSING)
 def test_missing_items(item, before):
-    with pytest.raises(ValueError, match=f"document {len(before)} is .*Put '' where a text is missing"):
+    with pytest.raises(ValueError, match=rf"document {len(before)}\b.*''.*fillna\(''\)"):
         read([*before, item])
 
 
 @pytest.mark.parametrize("dtype", [object, "string", "category"])
 def test_missing_items_of_a_series(dtype):
-    with pytest.raises(ValueError, match=r"document 1 is .*Put '' where a text is missing"):
+    with pytest.raises(ValueError, match=r"document 1\b.*''.*fillna\(''\)"):
         read(pd.Series(["text", None], dtype=dtype))
 
 
 @pytest.mark.parametrize("before", [[], ["text"]], ids=["first", "later"])
 @pytest.mark.parametrize("item", NO_TEXT.values(), ids=NO_TEXT)
 def test_items_that_are_no_text(item, before):
-    with pytest.raises(ValueError, match=rf"(?s)document {len(before)} is .*expected a text or a list of words"):
+    with pytest.raises(
+        ValueError, match=rf"(?s)document {len(before)}\b(?:(?!\blist\b).)*\b{type(item).__name__}\b.*\bstr\(\)"
+    ):
         read([*before, item])
 
 
 def test_a_long_item_does_not_fill_the_screen():
-    with pytest.raises(ValueError, match="document 0") as caught:
+    with pytest.raises(ValueError, match=r"document 0\b(?:(?!\blist\b).)*\bset\b") as caught:
         read([set(range(10**5))])
     assert len(str(caught.value)) < 300
 
@@ -151,17 +154,17 @@ def test_lists_of_words(words):
 
 @pytest.mark.parametrize("bad", [1, None, np.nan, pd.NA, b"bytes", ["nested"], 2.0, np.array(["a"])], ids=str)
 def test_lists_of_what_is_no_word(bad):
-    with pytest.raises(ValueError, match=r"document 1 is a list that holds .*expected words"):
+    with pytest.raises(ValueError, match=rf"document 1\b.*\blist\b.*\b{type(bad).__name__}\b.*words.*\bstr\(\)"):
         read([["a"], ["a", bad]])
 
 
 @pytest.mark.parametrize(
     ("items", "message"),
     [
-        (["text", ["a", "list"]], "document 1 is a list of words, but those before it are texts"),
-        ([["a", "list"], "text"], "document 1 is a text, but those before it are list of words"),
-        ([["a"], ["b"], b"text"], "document 2 is a text"),
-        (["", []], "document 1 is a list"),
+        (["text", ["a", "list"]], r"document 1\b(?:(?!text).)*\blist\b.*\btexts\b"),
+        ([["a", "list"], "text"], r"document 1\b(?:(?!list|\().)*\btext\b.*\blist\b"),
+        ([["a"], ["b"], b"text"], r"document 2\b(?:(?!list|\().)*\btext\b.*\blist\b"),
+        (["", []], r"document 1\b(?:(?!text).)*\blist\b.*\btexts\b"),
     ],
 )
 def test_texts_and_lists_do_not_mix(items, message):
@@ -182,7 +185,7 @@ def test_bytes_are_decoded():
     wrong = b"gr\xf6\xdfer"
     assert read([wrong], decode_error="ignore") == ["grer"]
     assert read([wrong], decode_error="replace") == ["gr\ufffd\ufffder"]
-    with pytest.raises(ValueError, match=r"document 1 is not text in utf-8 \(invalid start byte at byte 2\)") as caught:
+    with pytest.raises(ValueError, match=r"document 1\b.*utf-8.*invalid start byte.*\b2\b") as caught:
         read(["text", wrong])
     assert type(caught.value) is ValueError
     assert "decode_error='replace'" in str(caught.value)
@@ -201,10 +204,10 @@ def test_file_names(paths):
         assert read(X, input="filename") == TEXTS
     wrong = paths[0].with_name("wrong.txt")
     wrong.write_bytes(b"\xff\xfe\xff")
-    with pytest.raises(ValueError, match="document 1 is not text in utf-8"):
+    with pytest.raises(ValueError, match=r"document 1\b.*utf-8"):
         read([paths[0], wrong], input="filename")
     for item in (5, None, ["words"], b"bytes"):
-        with pytest.raises(ValueError, match=r"item 1 is .*input='filename' expects paths"):
+        with pytest.raises(ValueError, match=rf"item 1\b.*\b{type(item).__name__}\b.*input='filename'"):
             read([paths[0], item], input="filename")
     with pytest.raises(FileNotFoundError):
         read([paths[0].with_name("none.txt")], input="filename")
@@ -213,7 +216,7 @@ def test_file_names(paths):
 def test_open_files(paths):
     with paths[0].open("rb") as first, paths[1].open(encoding="utf8") as second:
         assert read([first, second, io.StringIO(TEXTS[2])], input="file") == TEXTS
-    with pytest.raises(ValueError, match=r"item 0 is .*input='file' expects open files"):
+    with pytest.raises(ValueError, match=r"item 0\b.*\bstr\b.*input='file'"):
         read(["text"], input="file")
 
 
@@ -245,9 +248,9 @@ def test_lines_of_files(tmp_path, ending):
 
 def test_lines_that_cannot_be_read(tmp_path):
     path = tmp_path / "corpus.txt"
-    with pytest.raises(FileNotFoundError, match=r"corpus.txt is not a file"):
+    with pytest.raises(FileNotFoundError, match=r"corpus\.txt"):
         TextLines(path)
-    with pytest.raises(FileNotFoundError, match="is not a file"):
+    with pytest.raises(FileNotFoundError, match=re.escape(str(tmp_path))):
         TextLines([tmp_path])
     path.write_bytes(b"good\ngr\xf6\xdfer\n")
     assert list(TextLines(path, encoding="latin-1")) == ["good", "größer"]

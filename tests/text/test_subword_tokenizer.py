@@ -95,9 +95,9 @@ def test_a_file(tmp_path):
         assert given.tokenize(TEXTS) == learned.tokenize(TEXTS)
     for content in ("", "{}", "[1]", "no json"):
         path.write_text(content, encoding="utf8")
-        with pytest.raises(ValueError, match=r"file='.*tokenizer.json' cannot be read as a tokenizer"):
+        with pytest.raises(ValueError, match=r"file='.*tokenizer\.json'"):
             SubwordTokenizer(file=path).fit(TEXTS)
-    with pytest.raises(ValueError, match="cannot be read as a tokenizer"):
+    with pytest.raises(ValueError, match=r"file='.*none\.json'"):
         SubwordTokenizer(file=tmp_path / "none.json").fit(TEXTS)
 
 
@@ -152,12 +152,12 @@ def test_hostile_texts(model, text):
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
-        ("a single text", "is a single str"),
-        (b"bytes", "is a single bytes"),
-        ([1, 2], "text 0 is 1 "),
-        (["text", None], "text 1 is None"),
-        ([["a", "list"]], "text 0 is "),
-        (5, "is a int"),
+        ("a single text", r"\bX\b.*\bstr\b"),
+        (b"bytes", r"\bX\b.*\bbytes\b"),
+        ([1, 2], r"text 0\b.*\b1\b"),
+        (["text", None], r"text 1\b.*None"),
+        ([["a", "list"]], r"text 0\b.*\['a', 'list'\]"),
+        (5, r"\bX\b.*\bint\b"),
     ],
     ids=repr,
 )
@@ -175,7 +175,7 @@ def test_one_text_is_not_cut():
     "options", [{"model": "unigram"}, {"vocab_size": 0}, {"min_frequency": 0}, {"file": 3}], ids=str
 )
 def test_parameters(options):
-    with pytest.raises(ValueError, match=next(iter(options))):
+    with pytest.raises(ValueError, match="{}={!r}".format(*next(iter(options.items())))):
         SubwordTokenizer(**options).fit(TEXTS)
 
 

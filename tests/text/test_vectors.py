@@ -3,6 +3,7 @@
 import copy
 import pickle
 import random
+import re
 from itertools import chain, product
 
 import numpy as np
@@ -109,11 +110,11 @@ def test_vectors_stand_for_words(vectors, verb):
 def test_questions_without_an_answer(vectors, verb):
     ask = getattr(vectors, verb)
     for positive, negative in [("west", ()), (["king", "west"], ()), ("king", "west"), ((), ["west"])]:
-        with pytest.raises(KeyError, match=r"'west' is not among the 22 words"):
+        with pytest.raises(KeyError, match=r"'west'.*\b22\b"):
             ask(positive, negative)
-    with pytest.raises(ValueError, match="neither a positive nor a negative word"):
+    with pytest.raises(ValueError, match=r"positive.*negative"):
         ask()
-    with pytest.raises(ValueError, match="neither a positive nor a negative word"):
+    with pytest.raises(ValueError, match=r"positive.*negative"):
         ask([], [])
 
 
@@ -131,7 +132,7 @@ def test_doesnt_match(words):
     vectors = make()
     known = [word for word in words if word in vectors]
     if not known:
-        with pytest.raises(ValueError, match="none of these words"):
+        with pytest.raises(ValueError, match="words"):
             vectors.doesnt_match(words)
         return
     mean = np.mean([unit(vectors[word]) for word in known], axis=0)
@@ -160,7 +161,7 @@ def test_as_a_collection(vectors):
     assert vectors[[]].shape == (0, 6)
     np.testing.assert_array_equal(vectors[np.str_("king")], vectors["king"])
     for word in ("west", ["king", "west"]):
-        with pytest.raises(KeyError, match="'west' is not among the 22 words"):
+        with pytest.raises(KeyError, match=r"'west'.*\b22\b"):
             vectors[word]
     assert repr(vectors) == "WordVectors(22 words, n_components=6)"
     assert vectors.vectors.dtype == np.float32
@@ -170,13 +171,13 @@ def test_as_a_collection(vectors):
 @pytest.mark.parametrize(
     ("words", "vectors", "counts", "message"),
     [
-        (["a"], np.ones((2, 3)), None, "1 words need as many vectors"),
-        (["a", "b"], np.ones(2), None, "2 words need as many vectors"),
-        (["a", "b", "a"], np.ones((3, 1)), None, "'a' stands twice"),
-        (["a", 1], np.ones((2, 1)), None, "not a list of texts"),
-        (["a", None], np.ones((2, 1)), None, "not a list of texts"),
-        (["a", "b"], np.ones((2, 1)), [1], "2 words need as many counts"),
-        (["a"], np.ones((1, 1)), [[1]], "1 words need as many counts"),
+        (["a"], np.ones((2, 3)), None, r"\b1\b.*\bvectors\b.*\(2, 3\)"),
+        (["a", "b"], np.ones(2), None, r"\b2\b.*\bvectors\b.*\(2,\)"),
+        (["a", "b", "a"], np.ones((3, 1)), None, "'a'.*words"),
+        (["a", 1], np.ones((2, 1)), None, r"\bwords\b.*\btexts\b"),
+        (["a", None], np.ones((2, 1)), None, r"\bwords\b.*\btexts\b"),
+        (["a", "b"], np.ones((2, 1)), [1], r"\b2\b.*\bcounts\b.*\(1,\)"),
+        (["a"], np.ones((1, 1)), [[1]], r"\b1\b.*\bcounts\b.*\(1, 1\)"),
     ],
 )
 def test_words_and_vectors_that_do_not_fit(words, vectors, counts, message):
@@ -202,8 +203,12 @@ def test_copies(again, counts):
 
 def test_a_damaged_pickle_is_an_error():
     state = make().__getstate__()
-    for damage in ({"words": WORDS[:-1]}, {"words": ["king"] * 22}, {"counts": np.zeros(3, np.int64)}):
-        with pytest.raises(ValueError, match="words"):
+    for damage, message in (
+        ({"words": WORDS[:-1]}, r"\b21\b.*\bvectors\b.*\(22, 6\)"),
+        ({"words": ["king"] * 22}, "'king'.*words"),
+        ({"counts": np.zeros(3, np.int64)}, r"\b22\b.*\bcounts\b.*\(3,\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
             WordVectors.__new__(WordVectors).__setstate__(state | damage)
 
 
@@ -241,14 +246,14 @@ def test_word_pairs_as_gensim_has_them(tmp_path, vectors, gensims, restrict_voca
 
 
 def test_word_pairs_that_cannot_be_used(tmp_path, vectors):
-    with pytest.raises(ValueError, match="of 2 pairs 0 have both words"):
+    with pytest.raises(ValueError, match=r"\b2 pairs\b.*\b0\b.*\b22\b"):
         vectors.evaluate_word_pairs([("west", "king", 1), ("king", "east", 2)])
-    with pytest.raises(ValueError, match="of 0 pairs 0"):
+    with pytest.raises(ValueError, match=r"\b0 pairs\b.*\b0\b.*\b22\b"):
         vectors.evaluate_word_pairs([])
     for line in ("king queen 3", "king\tqueen", "king\tqueen\tmuch", "king\tqueen\t1\t2"):
         path = tmp_path / "pairs.tsv"
         path.write_text(f"# fine\nking\tman\t1\n{line}\n", encoding="utf8")
-        with pytest.raises(ValueError, match=r"pairs.tsv, line 3: expected two words and a number"):
+        with pytest.raises(ValueError, match=r"pairs\.tsv.*\bline 3\b.*number"):
             vectors.evaluate_word_pairs(path)
 
 
@@ -332,10 +337,10 @@ def test_many_analogies_are_answered_in_parts(tmp_path, monkeypatch, vectors):
 def test_analogies_that_cannot_be_used(tmp_path, vectors):
     path = tmp_path / "questions.txt"
     for text, message in [
-        (": a\nking man queen\n", r"questions.txt, line 2: expected"),
-        ("king man queen woman\n", r"questions.txt, line 1: expected"),
-        (": a\nking man queen west\n", "no question has all four words"),
-        ("", "no question has all four words"),
+        (": a\nking man queen\n", r"questions\.txt.*\bline 2\b.*section"),
+        ("king man queen woman\n", r"questions\.txt.*\bline 1\b.*section"),
+        (": a\nking man queen west\n", r"\bquestion\b.*\bwords\b.*\b22\b"),
+        ("", r"\bquestion\b.*\bwords\b.*\b22\b"),
     ]:
         path.write_text(text, encoding="utf8")
         with pytest.raises(ValueError, match=message):
@@ -457,7 +462,7 @@ def test_words_that_are_not_utf8(tmp_path, errors, binary):
 @pytest.mark.parametrize("word", ["", "two words", "line\nend", "tab\t", "\r", "\u2028", "\x85", "\ud800"])
 def test_words_that_cannot_be_written(tmp_path, word, binary):
     path = tmp_path / "vectors"
-    with pytest.raises(ValueError, match="cannot stand in a word2vec file"):
+    with pytest.raises(ValueError, match=rf"{re.escape(repr(word))}.*word2vec"):
         make(words=["fine", word]).save_word2vec_format(path, binary=binary)
     assert not path.exists()
 
@@ -520,7 +525,7 @@ def test_limits(tmp_path, binary):
     path = tmp_path / "vectors"
     make().save_word2vec_format(path, binary=binary)
     for limit in (0, -1):
-        with pytest.raises(ValueError, match="limit"):
+        with pytest.raises(ValueError, match=f"limit={limit}"):
             WordVectors.load_word2vec_format(path, binary=binary, limit=limit)
 
 

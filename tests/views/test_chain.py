@@ -149,9 +149,7 @@ def test_a_chain_is_cloned_printed_and_refused():
     assert str(clone(chain)) == str(chain)
     assert "RandomFlip(horizontal=0.1)" in str(chain)
     for views in (["flip"], RandomFlip(), None):
-        with pytest.raises(
-            ValueError, match=r"views must be a list of views, such as \[RandomFlip\(\), ColorJitter\(\)\]"
-        ):
+        with pytest.raises(ValueError, match=r"\bviews\b.*\[RandomFlip\(\), ColorJitter\(\)\]"):
             Chain(views)(torch.rand(2, 3, 8, 8), seeded())
 
 
@@ -177,5 +175,5 @@ def test_names():
     "augment", ["rotate", ["crop", "rotate"], 3, RandomFlip, [RandomFlip], lambda x, g: x], ids=named
 )
 def test_unknown_names(augment):
-    with pytest.raises(ValueError, match=r"is no view: expected one of the names 'crop', .*'corrupt', an object of"):
+    with pytest.raises(ValueError, match=r"augment=.*'crop', .*'corrupt'.*RandomResizedCrop\(\)"):
         resolve_views(augment, RandomFlip())

@@ -50,7 +50,7 @@ def test_determinism():
 
 
 def test_bad_input():
-    with pytest.raises(ValueError, match="fraction must be a number of at least 0 and at most 1"):
+    with pytest.raises(ValueError, match=r"fraction=1\.2\b.*\b0\b.*\b1\b"):
         RandomFeatureCorruption(1.2)(torch.zeros(2, 2), seeded())
-    with pytest.raises(ValueError, match=r"views tables of shape \(batch, n_features\), got shape \(2, 3, 4, 4\)"):
+    with pytest.raises(ValueError, match=r"RandomFeatureCorruption.*\(batch, n_features\).*\(2, 3, 4, 4\)"):
         RandomFeatureCorruption()(torch.zeros(2, 3, 4, 4), seeded())

@@ -114,9 +114,7 @@ def test_noise_on_images():
 
 @with_views
 def test_a_table_is_refused(view):
-    with pytest.raises(
-        ValueError, match=r"views images of shape \(batch, channels, height, width\), got shape \(5, 3\)"
-    ):
+    with pytest.raises(ValueError, match=r"\(batch, channels, height, width\).*\(5, 3\).*RandomFeatureCorruption"):
         view(torch.zeros(5, 3), seeded())
 
 
@@ -128,18 +126,18 @@ def test_a_table_is_refused(view):
             r"scale must be a pair \(low, high\) of numbers with .* low <= high <= 1",
         ),
         (RandomResizedCrop(scale=(0.5, 1.5)), "scale must be a pair"),
-        (RandomResizedCrop(scale=0.5), "scale must be a pair"),
-        (RandomResizedCrop(ratio=(0, 1)), "ratio must be a pair"),
-        (RandomResizedCrop(ratio=(1, float("nan"))), "ratio must be a pair"),
-        (RandomFlip(1.5), "horizontal must be a number of at least 0 and at most 1"),
-        (RandomAffine(rotation=-1), "rotation must be a number"),
-        (RandomAffine(scale=(0, 1)), "scale must be a pair"),
-        (ColorJitter(hue=0.6), "hue must be a number of at least 0 and at most 0.5"),
-        (ColorJitter(brightness="0.4"), "brightness must be a number"),
-        (RandomGrey(p=None), "p must be a number"),
-        (GaussianBlur(sigma=(0, 1)), "sigma must be a pair"),
-        (GaussianBlur(sigma=("a", "b")), "sigma must be a pair"),
-        (RandomErasing(p=-0.1), "p must be a number"),
+        (RandomResizedCrop(scale=0.5), r"scale=0\.5"),
+        (RandomResizedCrop(ratio=(0, 1)), r"ratio=\(0, 1\)"),
+        (RandomResizedCrop(ratio=(1, float("nan"))), r"ratio=\(1, nan\)"),
+        (RandomFlip(1.5), r"horizontal=1\.5.*\b0\b.*\b1\b"),
+        (RandomAffine(rotation=-1), "rotation=-1"),
+        (RandomAffine(scale=(0, 1)), r"scale=\(0, 1\)"),
+        (ColorJitter(hue=0.6), r"hue=0\.6.*\b0\b.*\b0\.5\b"),
+        (ColorJitter(brightness="0.4"), "brightness='0.4'"),
+        (RandomGrey(p=None), r"\bp=None"),
+        (GaussianBlur(sigma=(0, 1)), r"sigma=\(0, 1\)"),
+        (GaussianBlur(sigma=("a", "b")), r"sigma=\('a', 'b'\)"),
+        (RandomErasing(p=-0.1), r"\bp=-0\.1"),
     ],
     ids=str,
 )

@@ -32,7 +32,11 @@ def test_noise_comes_from_the_generator_alone(view):
     assert torch.equal(x, torch.ones(5, 5))
 
 
-@pytest.mark.parametrize("view", [GaussianNoise(-1), MaskingNoise(1.1), GaussianNoise("a")], ids=str)
-def test_bad_parameters(view):
-    with pytest.raises(ValueError, match="must be a number"):
+@pytest.mark.parametrize(
+    ("view", "message"),
+    [(GaussianNoise(-1), "sd=-1"), (MaskingNoise(1.1), r"fraction=1\.1"), (GaussianNoise("a"), "sd='a'")],
+    ids=str,
+)
+def test_bad_parameters(view, message):
+    with pytest.raises(ValueError, match=message):
         view(torch.ones(2, 2), torch.Generator())

@@ -1,5 +1,6 @@
 """Texts, parameters and files that nobody would write: a defined result or one plain error, never a crash."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -112,7 +113,7 @@ def test_parts_longer_than_any_word_cost_nothing():
 
 @some_kinds
 def test_one_word_many_times(options):
-    with pytest.warns(ConvergenceWarning, match="nothing was learned"):
+    with pytest.warns(ConvergenceWarning, match="document.*words"):
         encoder = quick(**options, max_epochs=1).fit(["word"] * 10**5)
     assert encoder.vectors_.counts.tolist() == [10**5]
     assert np.isfinite(encoder.transform(["word", ""])).all()
@@ -153,32 +154,32 @@ def fitted_once():
 # --- texts that are refused ------------------------------------------------------------------------------------------
 
 REFUSED = {
-    "a str": ("the tide", "a single str"),
-    "bytes": (b"the tide", "a single bytes"),
-    "None": (None, "NoneType"),
-    "a number": (5, "int"),
-    "a dict": ({"a": 1}, "dict"),
-    "a set": ({"a", "b"}, "set"),
-    "a frame": (pd.DataFrame({"text": TEXTS}), "one column"),
-    "two axes": (np.array([["a"], ["b"]]), "one column"),
-    "None among them": ([*TEXTS, None], "document 60 is None"),
-    "None first": ([None, *TEXTS], "document 0 is None"),
-    "NaN": ([*TEXTS, float("nan")], "document 60 is nan"),
-    "NA": (pd.Series([*TEXTS, pd.NA]), "document 60"),
-    "NaT": ([*TEXTS, pd.NaT], "document 60"),
-    "numbers": ([1, 2, 3], "document 0 is 1"),
-    "a number among them": ([*TEXTS, 1.5], "document 60 is 1.5"),
-    "rows of numbers": (np.zeros((3, 4)), "one column"),
-    "lists of numbers": ([[1, 2], [3]], "holds 1"),
-    "lists with None": ([["a", None]], "holds None"),
-    "lists of lists": ([[["a"]]], "holds"),
-    "lists and texts": ([["a", "b"], "c"], "document 1 is a text"),
-    "texts and lists": (["c", ["a", "b"]], "document 1 is a list"),
-    "bytes that are no text": ([b"\xff\xfe\xfa"], "document 0 is not text in utf-8"),
-    "tensors": ([torch.ones(3)], "document 0"),
-    "series": ([pd.Series(["a", "b"])], "document 0"),
-    "dicts": ([{"text": "a"}], "document 0"),
-    "objects": ([object()], "document 0"),
+    "a str": ("the tide", r"\bX\b.*\bstr\b"),
+    "bytes": (b"the tide", r"\bX\b.*\bbytes\b"),
+    "None": (None, r"\bX\b.*\bNoneType\b"),
+    "a number": (5, r"\bX\b.*\bint\b"),
+    "a dict": ({"a": 1}, r"\bX\b.*\bdict\b"),
+    "a set": ({"a", "b"}, r"\bX\b.*\bset\b"),
+    "a frame": (pd.DataFrame({"text": TEXTS}), r"DataFrame.*\(60, 1\).*df\['text'\]"),
+    "two axes": (np.array([["a"], ["b"]]), r"ndarray.*\(2, 1\).*X\[:, 0\]"),
+    "None among them": ([*TEXTS, None], r"document 60\b.*None"),
+    "None first": ([None, *TEXTS], r"document 0\b(?:(?!list).)*None"),
+    "NaN": ([*TEXTS, float("nan")], r"document 60\b.*\bnan\b"),
+    "NA": (pd.Series([*TEXTS, pd.NA]), r"document 60\b.*\b(NA|nan)\b"),
+    "NaT": ([*TEXTS, pd.NaT], r"document 60\b.*\bNaT\b"),
+    "numbers": ([1, 2, 3], r"document 0\b(?:(?!list).)*\b1\b"),
+    "a number among them": ([*TEXTS, 1.5], r"document 60\b.*\b1\.5\b"),
+    "rows of numbers": (np.zeros((3, 4)), r"ndarray.*\(3, 4\).*X\[:, 0\]"),
+    "lists of numbers": ([[1, 2], [3]], r"document 0\b.*\blist\b.*\b1\b"),
+    "lists with None": ([["a", None]], r"document 0\b.*\blist\b.*None"),
+    "lists of lists": ([[["a"]]], r"document 0\b.*\blist\b.*\['a'\]"),
+    "lists and texts": ([["a", "b"], "c"], r"document 1\b(?:(?!list|\().)*\btext\b.*\blist\b"),
+    "texts and lists": (["c", ["a", "b"]], r"document 1\b(?:(?!text).)*\blist\b.*\btexts\b"),
+    "bytes that are no text": ([b"\xff\xfe\xfa"], r"document 0\b.*utf-8"),
+    "tensors": ([torch.ones(3)], r"document 0\b.*Tensor"),
+    "series": ([pd.Series(["a", "b"])], r"document 0\b.*Series"),
+    "dicts": ([{"text": "a"}], r"document 0\b.*\bdict\b"),
+    "objects": ([object()], r"document 0\b.*\bobject\b"),
 }
 
 
@@ -202,12 +203,12 @@ def test_what_is_no_text_is_refused(case):
 @some_kinds
 def test_no_word_at_all_is_told(texts, options):
     for call in ("fit", "fit_transform", "partial_fit"):
-        with pytest.raises(ValueError, match="Pass documents with words"):
+        with pytest.raises(ValueError, match=r"\b0\b.*words.*min_count="):
             getattr(quick(**options), call)(texts)
 
 
 def test_nothing_but_stop_words_is_told():
-    with pytest.raises(ValueError, match="stop word"):
+    with pytest.raises(ValueError, match=r"\b5\b.*stop word"):
         quick(stop_words="english").fit(["the of and", "with the"])
     with pytest.raises(ValueError, match="min_count=5"):
         quick(min_count=5).fit(["tide reef"])
@@ -261,7 +262,7 @@ def test_too_many_negatives(negative):
     "subwords", [(0, 3), (4, 3), (1, 2, 3), (3,), (), (-1, 3), ("a", "b"), (2.5, 3), (3, None), "ab", 3], ids=str
 )
 def test_subwords_that_cannot_be(subwords):
-    with pytest.raises(ValueError, match="subwords"):
+    with pytest.raises(ValueError, match=f"subwords={re.escape(repr(subwords))}"):
         quick(subwords=subwords).fit(TEXTS)
 
 
@@ -465,9 +466,9 @@ def test_edited_checkpoints_crash_nothing(outcomes):
 
 
 def test_words_and_vectors_that_do_not_fit():
-    with pytest.raises(ValueError, match="as many vectors"):
+    with pytest.raises(ValueError, match=r"\b1\b.*\bvectors\b.*\(2, 3\)"):
         WordVectors(["a"], np.ones((2, 3)))
-    with pytest.raises(ValueError, match="vectors"):
+    with pytest.raises(ValueError, match=r"vectors=\[\[1\.0\]\]"):
         Word2VecTransformer(vectors=[[1.0]]).fit(TEXTS)
     bad = WordVectors(["tide", "reef"], np.array([[np.nan, 1], [1, 1]]))
     assert len(KINDS) == 8

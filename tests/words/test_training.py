@@ -257,7 +257,7 @@ def test_score_changes_no_vector():
 
 @pytest.mark.parametrize("n", [1, 2])
 def test_nothing_left_to_train_on_is_told(n):
-    with pytest.raises(ValueError, match=r"validation_fraction=0\.9"):
+    with pytest.raises(ValueError, match=rf"validation_fraction=0\.9\b.*\b{n}\b"):
         quick(validation_fraction=0.9).fit(TEXTS[:n])
 
 
@@ -462,7 +462,7 @@ def test_a_damaged_checkpoint_is_told_and_passed_over(damage, tmp_path):
     content = bytearray(path.read_bytes())
     content[content.index(b"dict")] ^= 1
     path.write_bytes({"truncate": content[:100], "flip": content, "text": b"hello", "empty": b""}[damage])
-    with pytest.warns(CheckpointWarning, match="Training begins afresh"):
+    with pytest.warns(CheckpointWarning, match=path.stem):
         again = quick(checkpoint=tmp_path).fit(TEXTS)
     assert again.resumed_from_ is None
     assert same_vectors(first, again)
@@ -472,7 +472,7 @@ def test_a_damaged_checkpoint_is_told_and_passed_over(damage, tmp_path):
 def test_folders_that_cannot_be_used(tmp_path):
     (tmp_path / "file").write_text("")
     encoder = quick(checkpoint=tmp_path / "file" / "runs")
-    with pytest.raises(ValueError, match="cannot be used as a folder"):
+    with pytest.raises(ValueError, match=r"checkpoint='.*runs'.*\bfolder\b"):
         encoder.fit(TEXTS)
     assert not hasattr(encoder, "vectors_")
 

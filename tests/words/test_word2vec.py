@@ -283,7 +283,8 @@ def test_a_given_vocabulary_has_a_tree_as_good_as_any():
 
 
 @pytest.mark.parametrize(
-    ("vocabulary", "message"), [(["a", "a"], "twice"), ([1, 2], "texts"), ("ab", "vocabulary"), ([], "vocabulary")]
+    ("vocabulary", "message"),
+    [(["a", "a"], "'a'.*words"), ([1, 2], "words.*texts"), ("ab", "vocabulary='ab'"), ([], "vocabulary.*words")],
 )
 def test_vocabularies_that_cannot_be_used(vocabulary, message):
     with pytest.raises(ValueError, match=message):
@@ -328,9 +329,9 @@ def test_given_vectors_cannot_be_learned_on():
     vectors = WordVectors(["tide", "reef"], np.eye(2))
     encoder = quick(vectors=vectors).fit(TEXTS)
     for call in (encoder.score, encoder.partial_fit, quick(vectors=vectors).partial_fit):
-        with pytest.raises(ValueError, match="vectors="):
+        with pytest.raises(ValueError, match=rf"{call.__name__}\b.*\bvectors="):
             call(TEXTS)
-    with pytest.raises(ValueError, match="Leave one of them out"):
+    with pytest.raises(ValueError, match=r"subwords.*vectors="):
         quick(vectors=vectors, subwords=(3, 6)).fit(TEXTS)
     np.testing.assert_array_equal(vectors.vectors, np.eye(2))
 
@@ -364,15 +365,24 @@ def test_unlabeled_documents_in_a_pipeline():
     np.testing.assert_array_equal(again.predict_proba(texts), pipe.predict_proba(texts))
 
 
-@pytest.mark.parametrize("bad", ["a text", 5, {"a": 1}, [None], [1.5]])
-def test_unlabeled_that_is_no_documents(bad):
-    with pytest.raises(ValueError, match=r"unlabeled|expected a text"):
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ("a text", r"\bunlabeled\b.*\bstr\b"),
+        (5, r"\bunlabeled\b.*\bint\b"),
+        ({"a": 1}, r"\bunlabeled\b.*\bdict\b"),
+        ([None], r"document 0\b.*None"),
+        ([1.5], r"document 0\b.*\b1\.5\b"),
+    ],
+)
+def test_unlabeled_that_is_no_documents(bad, message):
+    with pytest.raises(ValueError, match=message):
         quick(unlabeled=bad).fit(TEXTS)
 
 
 def test_unlabeled_that_can_be_read_once_is_refused():
     """A second fit would go without it."""
-    with pytest.raises(ValueError, match="unlabeled"):
+    with pytest.raises(ValueError, match=r"\bunlabeled\b(?!\)).*iterator"):
         quick(unlabeled=iter(TEXTS)).fit(TEXTS)
 
 
@@ -534,14 +544,14 @@ def test_an_error_in_one_of_two_threads_reaches_the_caller(error, monkeypatch):
 
 @every_kind
 def test_too_large_a_learning_rate_is_told(options):
-    with pytest.raises(DivergedError, match="smaller lr"):
+    with pytest.raises(DivergedError, match=r"lr=1e\+06"):
         quick(lr=1e6, **options).fit(TEXTS)
 
 
 @every_kind
 @pytest.mark.parametrize("texts", [["tide", "reef", "tide", ""], [["a"], ["b"]]], ids=str)
 def test_no_word_near_another_is_told(options, texts):
-    with pytest.warns(ConvergenceWarning, match="nothing was learned"):
+    with pytest.warns(ConvergenceWarning, match="document.*words"):
         encoder = quick(**options).fit(texts)
     assert np.isnan(encoder.history_[-1]["train_loss"])
     assert np.isfinite(encoder.transform(texts)).all()
@@ -563,7 +573,7 @@ def test_not_fitted():
 def test_what_shapes_the_weights_cannot_change_before_going_on(change):
     encoder = quick().fit(TEXTS).set_params(**change)
     for call in (encoder.partial_fit, encoder.score):
-        with pytest.raises(ValueError, match=f"{next(iter(change))}="):
+        with pytest.raises(ValueError, match=rf"(?=.*\b{next(iter(change))}=).*\b{call.__name__}\b"):
             call(TEXTS)
 
 
@@ -627,7 +637,7 @@ def test_pieces_of_words(model):
     np.testing.assert_array_equal(encoder.transform(["tide of the reef"]), encoder.transform([pieces]))
     fitted_before = quick(tokenizer=encoder.tokenizer_).fit(TEXTS)
     assert same_vectors(fitted_before, encoder)
-    with pytest.raises(ValueError, match="twice"):
+    with pytest.raises(ValueError, match=r"tokenizer.*iterator"):
         quick(tokenizer=given).fit(iter(TEXTS))
 
 
@@ -675,7 +685,7 @@ def test_a_column_of_a_frame():
     shown = columns.set_output(transform="pandas").fit_transform(frame)
     assert list(shown.columns) == [f"words__word2vectransformer{i}" for i in range(8)] + ["rest__price"]
     assert list(shown.index) == list(frame.index)
-    with pytest.raises(ValueError, match="one column"):
+    with pytest.raises(ValueError, match=r"DataFrame.*\(60, 1\).*df\['text'\]"):
         quick().fit(frame[["text"]])
 
 
