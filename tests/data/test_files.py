@@ -88,6 +88,30 @@ def test_sixteen_bits_and_photographs_on_their_side(tmp_path):
         ImageFiles(tmp_path / "photos")
 
 
+UPRIGHT = {  # EXIF 2.3, section 4.6.4: what turns the stored pixels upright
+    1: lambda a: a,
+    2: np.fliplr,
+    3: lambda a: np.rot90(a, 2),
+    4: np.flipud,
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: np.rot90(a, 2).swapaxes(0, 1),
+    8: np.rot90,
+}
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+def test_photographs_stand_upright(orientation, tmp_path):
+    stored = np.random.default_rng(0).integers(0, 256, size=(4, 6, 3), dtype=np.uint8)
+    image = Image.fromarray(stored)
+    exif = image.getexif()
+    exif[0x0112] = orientation
+    image.save(tmp_path / "photo.webp", exif=exif, lossless=True)
+    photos = ImageFiles(tmp_path)
+    np.testing.assert_array_equal(photos[0], UPRIGHT[orientation](stored))
+    assert photos.shape == (1, *photos[0].shape)
+
+
 def test_fit_reads_files_as_it_reads_arrays(folder, pictures):
     encoder = SimCLRTransformer(2, backbone=ConvNet(2), max_epochs=1, random_state=0)
     expected = encoder.fit(pictures).transform(pictures)

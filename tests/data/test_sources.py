@@ -37,6 +37,13 @@ def test_every_source_reads_the_same_rows(tmp_path):
         np.testing.assert_array_equal(torch.cat(list(subset.chunks())), rows[[9, 7]])
 
 
+def test_a_sample_is_spread_evenly_over_the_rows(tmp_path):
+    rows, made = sources(tmp_path)
+    for source in made:
+        np.testing.assert_array_equal(torch.cat(list(source.sample(8).chunks())), rows[::7])
+        assert len(source.sample(50)) == len(source.sample(51)) == 50
+
+
 @given(st.integers(1, 60), st.integers(1, 7), st.sampled_from([1e-3, 1.0, 1e4]), st.integers(0, 10))
 def test_moments_in_one_pass(n, d, offset, seed):
     rows = (np.random.default_rng(seed).normal(size=(n, d)) + offset).astype(np.float32)
