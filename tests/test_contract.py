@@ -313,14 +313,14 @@ def spoiled(value):
 BAD_TABLES = {
     "NaN": (spoiled(np.nan), "NaN"),
     "infinity": (spoiled(np.inf), "infinity"),
-    "text": (np.full((20, 4), "a", dtype=object), "not numbers|could not convert"),
-    "dicts": (np.full((20, 4), {}, dtype=object), "must be a string or a real number|not numbers|argument"),
+    "text": (np.full((20, 4), "a", dtype=object), "numbers|convert"),
+    "dicts": (np.full((20, 4), {}, dtype=object), "real number|numbers|argument"),
     "empty": (np.empty((0, 4)), "0 sample"),
     "no columns": (np.empty((20, 0)), "0 feature"),
     "one row": (GOOD[:1], "1 sample"),
     "flat": (GOOD[0], "[Rr]eshape your data"),
     "three axes": (np.zeros((5, 4, 4)), "dim 3"),
-    "four axes": (np.zeros((5, 4, 4, 0)), "dim 4|without a pixel"),
+    "four axes": (np.zeros((5, 4, 4, 0)), "dim 4|pixel"),
     "complex": (GOOD * 1j, "[Cc]omplex"),
     "too large": (spoiled(1e300), "[Rr]escale"),
 }
@@ -377,7 +377,7 @@ def test_not_fitted(cls):
 def test_bad_dataset(cls, table):
     with pytest.raises(ValueError, match=r"item 7 .*NaN"):
         quick(cls).fit(Rows(np.where(np.arange(60)[:, None] == 7, np.nan, table)))
-    with pytest.raises(ValueError, match=r"item 1 .*same shape"):
+    with pytest.raises(ValueError, match=r"item 1\b.*shape"):
         quick(cls).fit(Rows([table[0], table[1][:2], *table[2:]]))
     with pytest.raises(ValueError, match="1-D"):
         quick(cls).fit(Rows(table.reshape(60, 2, 3)))
@@ -385,7 +385,7 @@ def test_bad_dataset(cls, table):
         quick(cls).fit(Rows([]))
     with pytest.raises(TypeError, match="map-style"):
         quick(cls).fit(Stream())
-    with pytest.raises(ValueError, match=r"5 features, but .* expecting 6"):
+    with pytest.raises(ValueError, match=r"\b5 features.*\b6\b"):
         fitted(cls, table).transform(Rows(table[:, :5]))
 
 
@@ -538,23 +538,23 @@ def test_kinds_of_images(cls, kind, images, tmp_path):
 
 
 SOME = np.random.default_rng(0).random((12, 8, 8, 1)).astype(np.float32)
-CHANNELS_FIRST = r"channels first.*transpose\(0, 2, 3, 1\)"
+CHANNELS_FIRST = r"channels.*transpose\(0, 2, 3, 1\)"
 BAD_IMAGES = {
     "channels first": (np.zeros((12, 3, 32, 32)), CHANNELS_FIRST),
     "channels-first tensor": (torch.zeros(12, 3, 32, 32), CHANNELS_FIRST),
     "channels-first list": ([np.zeros((3, 32, 32))] * 12, CHANNELS_FIRST),
     "channels-first dataset": (Rows(np.zeros((12, 3, 32, 32))), CHANNELS_FIRST),
-    "dataset of other things": (Rows([{"pixels": 1}] * 12), r"is a dict; expected an array"),
-    "masked": (np.ma.masked_less(SOME, 0.1), "masked images"),
-    "too small": (np.zeros((12, 3, 3, 1)), r"at least 4x4 pixels; got 3x3"),
-    "no pixel": (np.zeros((12, 0, 8, 1)), "without a pixel"),
+    "dataset of other things": (Rows([{"pixels": 1}] * 12), r"\bdict\b.*array"),
+    "masked": (np.ma.masked_less(SOME, 0.1), "masked"),
+    "too small": (np.zeros((12, 3, 3, 1)), r"\b4x4\b.*\b3x3\b"),
+    "no pixel": (np.zeros((12, 0, 8, 1)), "pixel"),
     "one image": (SOME[:1], "1 sample"),
     "no image": (SOME[:0], "0 sample"),
-    "mixed sizes": ([np.zeros((8, 8, 1)), np.zeros((8, 9, 1))], r"image 1 .*\(8, 9, 1\).*one size"),
-    "NaN": (np.where(np.arange(12)[:, None, None, None] == 7, np.nan, SOME), "NaN or infinity in image 7"),
+    "mixed sizes": ([np.zeros((8, 8, 1)), np.zeros((8, 9, 1))], r"image 1\b.*\(8, 9, 1\)"),
+    "NaN": (np.where(np.arange(12)[:, None, None, None] == 7, np.nan, SOME), r"NaN.*image 7\b"),
     "too large": (SOME.astype(np.float64) * 1e39, "too large"),
     "text": (np.full((12, 8, 8, 1), "a"), "dtype"),
-    "no channel axis": (SOME[..., 0], r"add the channel axis"),
+    "no channel axis": (SOME[..., 0], r"channel axis"),
 }
 
 
@@ -579,11 +579,11 @@ def test_bad_images(cls, case):
 @each_of_images
 def test_images_and_tables_are_not_mixed_up(cls, images):
     rows = images.reshape(60, -1)
-    with pytest.raises(ValueError, match=r"fitted on images of shape \(9, 10, 3\).*AsImages"):
+    with pytest.raises(ValueError, match=r"\(9, 10, 3\).*AsImages"):
         fitted(cls, images, hidden=None).transform(rows)
-    with pytest.raises(ValueError, match=r"fitted on a table of 270 features and got images"):
+    with pytest.raises(ValueError, match=r"table.*\b270\b.*images"):
         fitted(cls, rows, hidden=None).transform(images)
-    with pytest.raises(ValueError, match=r"images of shape \(9, 9, 3\).*expecting \(9, 10, 3\)"):
+    with pytest.raises(ValueError, match=r"\(9, 9, 3\).*\(9, 10, 3\)"):
         fitted(cls, images, hidden=None).transform(images[:, :, :9])
     again = small(cls).fit(images).fit(rows)
     assert (again.n_features_in_, hasattr(again, "image_shape_")) == (270, False)
@@ -592,11 +592,11 @@ def test_images_and_tables_are_not_mixed_up(cls, images):
 @each_of_images
 def test_images_in_other_units(cls, images):
     floats = (images / 255).astype(np.float32)
-    with pytest.raises(ValueError, match=r"fitted on images from 0 to 1 and got uint8.*X / 255"):
+    with pytest.raises(ValueError, match=r"\b0 to 1\b.*uint8.*X / 255"):
         fitted(cls, floats, hidden=None).transform(images)
-    with pytest.raises(ValueError, match=r"fitted on images from 0 to 255 and got floats of at most 1"):
+    with pytest.raises(ValueError, match=r"\b0 to 255\b.*floats.*\b1\b"):
         fitted(cls, images, hidden=None).transform(floats)
-    with pytest.raises(ValueError, match="got floats of at most 1"):
+    with pytest.raises(ValueError, match=r"\b0 to 255\b.*floats.*\b1\b"):
         fitted(cls, images, hidden=None).transform(Rows(floats))
     for one, other in [(images, images.astype(np.float32)), (images.astype(np.float32), images)]:
         one[0, 0, 0], other[0, 0, 0] = [[0, 255, 0]] * 2

@@ -542,7 +542,7 @@ def test_parts_are_fitted_on_a_dask_cluster():
     distributed = pytest.importorskip("distributed", reason="dask.distributed is not installed")
     X = spread(400, 5)
     with (
-        distributed.LocalCluster(2, processes=False, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.LocalCluster(2, processes=False, threads_per_worker=1, dashboard_address=":0") as cluster,
         distributed.Client(cluster),
         parallel_config("dask"),
     ):

@@ -29,7 +29,7 @@ def test_a_grid_search_over_a_cluster_is_the_one_in_a_process(digits, tmp_path):
     X, y = digits[0][:200], digits[1][:200]
     alone = make_search().set_params(n_jobs=1).fit(X, y)
     with (
-        distributed.LocalCluster(2, processes=True, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.LocalCluster(2, processes=True, threads_per_worker=1, dashboard_address=":0") as cluster,
         distributed.Client(cluster) as client,
         parallel_config("dask"),
     ):
