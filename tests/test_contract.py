@@ -29,6 +29,7 @@ import skrep
 from skrep import AutoEncoderTransformer, PCAEncoder, RandomEncoder
 from skrep.data import AsImages, ImageFiles
 from skrep.exceptions import DivergedError
+from tests.engine.test_training import Ctrl
 from tests.estimators import (
     DOCUMENTS,
     ESTIMATORS,
@@ -141,6 +142,17 @@ def test_training_goes_on_after_loading(cls, table, tmp_path):
         assert loaded.history_ == pickled.history_
         np.testing.assert_array_equal(go_on(loaded, table).transform(table), go_on(pickled, table).transform(table))
         assert len(loaded.history_) == len(pickled.history_) > len(estimator.history_)
+
+
+@every_trained
+def test_interrupted_and_resumed_is_the_same_to_the_bit(cls, table, tmp_path):
+    whole = fitted(cls, table)
+    with pytest.raises(KeyboardInterrupt):
+        quick(cls, checkpoint=tmp_path, callbacks=[Ctrl((0, 1), "raise")]).fit(table)
+    resumed = quick(cls, checkpoint=tmp_path).fit(table)
+    assert resumed.resumed_from_ == (0, 1)
+    assert resumed.history_ == whole.history_
+    np.testing.assert_array_equal(resumed.transform(table), whole.transform(table))
 
 
 def test_saved_files_give_the_same_bits_in_a_fresh_process(table, images, tmp_path):
