@@ -8,6 +8,7 @@ from skorch.callbacks import Callback
 
 from skrep import AutoEncoderTransformer, PCAEncoder, RandomEncoder
 from skrep.backbones import ConvNet
+from skrep.data import read_table
 from skrep.views import GaussianNoise, MaskingNoise
 
 
@@ -80,7 +81,7 @@ def test_noise_is_seen_by_the_encoder_and_not_by_the_target(noise, digits):
         AutoEncoderTransformer(8, hidden=(32,), noise=n, max_epochs=20, random_state=0).fit(X) for n in (0, noise)
     )
     assert noisy.history_[-1]["train_loss"] > plain.history_[-1]["train_loss"]
-    source = noisy._read(X, reset=False)
+    source = read_table(noisy, X, reset=False)
     batch = next(noisy.batches(source, 100, torch.device("cpu"), torch.Generator().manual_seed(0)))
     inputs, target = noisy.make_views(source, noisy.net_.module_)(batch, torch.Generator().manual_seed(0))
     torch.testing.assert_close(target, noisy.net_.module_.encoder.standardize(batch.x))

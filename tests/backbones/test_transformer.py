@@ -130,6 +130,8 @@ def test_nothing_leaks_between_sequences(shape):
 def test_attention_is_what_forward_gathers(shape):
     module = built(shape)
     grid, _ = packed([[1, 2, 3], [4, 5]], 8)
+    layer, seen = module.layers[0], []
+    layer.attention.register_forward_hook(lambda part, inputs, output: seen.append((inputs[0], output)))
     with torch.no_grad():
         maps = module.attention(grid)
         states = list(module.states(grid))
@@ -140,12 +142,11 @@ def test_attention_is_what_forward_gathers(shape):
         assert float(weights[0, :, :3, 3:].abs().max()) == 0
         if shape["causal"]:
             assert float(weights.triu(1).abs().max()) == 0
-    layer = module.layers[0]
+    (x, expected) = seen[-1]
     with torch.no_grad():
-        values = layer.attention.qkv(states[0]).unflatten(2, (3, 2, 4))[:, :, 2].transpose(1, 2)
+        values = layer.attention.qkv(x).unflatten(2, (3, 2, 4))[:, :, 2].transpose(1, 2)
         gathered = layer.attention.out((maps[0] @ values).transpose(1, 2).flatten(2))
-        rotation = module._rotation(grid)
-        expected = layer.attention(states[0], grid.visible(module.causal, torch.float32), rotation)
+    np.testing.assert_array_equal(x, states[0])
     np.testing.assert_allclose(gathered, expected, atol=1e-5)
 
 

@@ -88,8 +88,12 @@ def test_memory_maps_stay_on_disk(tmp_path):
     assert is_memory_mapped(np.asarray(mapped)[5:])
     assert not is_memory_mapped(np.ones(3))
     source = read_table(BaseEstimator(), mapped, reset=True)
-    assert is_memory_mapped(source._array)
-    assert source.take(torch.arange(2), CPU).dtype == torch.float32
+    written = np.load(tmp_path / "big.npy", mmap_mode="r+")
+    written[1] = 7  # later than the source was made
+    written.flush()
+    taken = source.take(torch.arange(2), CPU)
+    assert taken.dtype == torch.float32
+    assert taken[:, 0].tolist() == [1, 7]
 
 
 def test_float64_beyond_float32_in_a_memory_map(tmp_path):

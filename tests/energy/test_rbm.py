@@ -1,5 +1,6 @@
 import math
 import pickle
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -171,11 +172,22 @@ def test_pseudo_likelihood_turns_over_each_column(bits):
     np.testing.assert_allclose(machine.pseudo_likelihood(bits), naive, rtol=1e-9)
 
 
+def fit_and_held_out(machine, X):
+    """The rows that a fit does not train on."""
+    sources, batches = [], machine.batches
+    machine.batches = lambda source, *args: (sources.append(source), batches(source, *args))[1]
+    machine.fit(X)
+    del machine.batches
+    trained = sources[0].take(torch.arange(len(sources[0])), torch.device("cpu")).numpy()
+    left = Counter(map(tuple, X.astype(np.float32))) - Counter(map(tuple, trained))
+    assert left.total() == len(X) - len(trained) > 0
+    return np.array(list(left.elements()), np.float32)
+
+
 def test_validation_loss_estimates_the_pseudo_likelihood():
     X = rows_of(log_probability(), 2000)
-    machine = RBMEncoder(8, max_epochs=60, averaging=0, validation_fraction=0.5, lr=0.3, random_state=0).fit(X)
-    _, valid = machine._split(machine._read(X, reset=False), 0)
-    rows = valid.take(torch.arange(len(valid)), torch.device("cpu")).numpy()
+    machine = RBMEncoder(8, max_epochs=60, averaging=0, validation_fraction=0.5, lr=0.3, random_state=0)
+    rows = fit_and_held_out(machine, X)
     energies = machine.free_energy(rows)
     losses = []  # of each row and column
     for i in range(8):
@@ -455,11 +467,10 @@ def test_more_hidden_bits_than_clouds_do_no_harm():
 
 def test_validation_loss_of_real_columns_falls_and_tells_rows_from_noise():
     X = two_clouds()
-    machine = RBMEncoder(2, max_epochs=40, averaging=0, validation_fraction=0.3, random_state=0).fit(X)
+    machine = RBMEncoder(2, max_epochs=40, averaging=0, validation_fraction=0.3, random_state=0)
+    rows = fit_and_held_out(machine, X).astype(float)
     losses = [row["valid_loss"] for row in machine.history_]
     assert losses[-1] < losses[0] - 0.1
-    _, valid = machine._split(machine._read(X, reset=False), 0)
-    rows = valid.take(torch.arange(len(valid)), torch.device("cpu")).numpy().astype(float)
     _, scale = state_of_units(machine)
     rng, draws = np.random.default_rng(0), []
     for _ in range(50):

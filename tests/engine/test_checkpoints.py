@@ -14,7 +14,7 @@ import torch
 from skorch.callbacks import Callback
 
 import skrep.engine.net
-from skrep.engine import fingerprint
+from skrep.engine import Net, fingerprint
 from skrep.exceptions import CheckpointWarning
 from skrep.views import GaussianNoise, MaskingNoise
 from tests.engine.killed import make, rows
@@ -99,8 +99,14 @@ def test_ctrl_c_then_resume(at, how, options, table, tmp_path):
 
 def count_epochs(monkeypatch):
     trained = []
-    original = skrep.engine.net.Net._train_epoch
-    monkeypatch.setattr(skrep.engine.net.Net, "_train_epoch", lambda net, *a: (trained.append(1), original(net, *a))[1])
+    original = Net.notify
+
+    def notify(net, event, **kwargs):
+        if event == "on_epoch_begin":
+            trained.append(1)
+        original(net, event, **kwargs)
+
+    monkeypatch.setattr(Net, "notify", notify)
     return trained
 
 

@@ -172,10 +172,9 @@ def test_what_is_not_trained_stays_with_each(made):
 @pytest.mark.parametrize("size", [2, 3, 5])
 @pytest.mark.parametrize("n", [5, 31, 64])
 def test_shares_are_even_and_cover_the_batch(n, size):
-    bounds = Ranks(0, size)._bounds(n)
-    assert [last for _, last in bounds[:-1]] == [first for first, _ in bounds[1:]]
-    assert (bounds[0][0], bounds[-1][1]) == (0, n)
-    lengths = [last - first for first, last in bounds]
+    shares = [Ranks(rank, size).own(torch.arange(n), n) for rank in range(size)]
+    assert torch.equal(torch.cat(shares), torch.arange(n))
+    lengths = list(map(len, shares))
     assert max(lengths) - min(lengths) <= 1
     assert min(lengths) >= 1
 

@@ -12,6 +12,7 @@ from skrep import MaskedLMTransformer
 from skrep.backbones import Transformer
 from skrep.text import SubwordTokenizer
 from tests.engine.test_training import weights
+from tests.language.test_masked_lm import states_by_hand
 
 pytest.importorskip("safetensors")
 tokenizers = pytest.importorskip("tokenizers")
@@ -129,9 +130,8 @@ def test_hidden_states_of_tokens(published):
     _, folder, module, made = published
     bert = MaskedLMTransformer(init=folder).fit(TEXTS)
     for text in TEXTS:
-        encoder, grid = bert._alone(text)
-        with torch.no_grad():
-            ours = torch.stack(list(encoder.transformer.states(grid)))[:, 0]
+        tokens = [bert.vocabulary_.index(token) for token in bert.tokenize(text)]
+        ours = states_by_hand(bert, tokens, [0] * len(tokens))
         np.testing.assert_allclose(ours, their_states(module, made.encode(text)), atol=1e-5)
 
 
@@ -150,7 +150,7 @@ def test_long_documents_are_windows(published, max_length):
         windows.append(tokens[:n])
         tokens = tokens[n:]
     assert len(windows) > 3
-    begin, end = bert._special.begin, bert._special.end
+    begin, end = (bert.vocabulary_.index(token) for token in bert.tokenize(""))
     states = []
     with torch.no_grad():
         for window in windows:
@@ -278,12 +278,13 @@ def test_what_is_written_is_the_same_in_transformers(shape, model, lowercase, tm
         with torch.no_grad():
             states = torch.cat(module(**inputs, output_hidden_states=True).hidden_states)
         np.testing.assert_allclose(row, pooled(states, "mean"), atol=1e-5)
-    inputs = made("the[MASK] sat", return_tensors="pt")
-    with torch.no_grad():
-        expected = guesser(**inputs).logits[0].softmax(1)
-    guesses, hidden = bert._guesses("the[MASK] sat")
-    assert hidden.tolist() == [bert.tokenize("the[MASK] sat").index("[MASK]")]
-    np.testing.assert_allclose(guesses, expected, atol=1e-5)
+    for text in ("the[MASK] sat", "[MASK] cats sat", "[MASK] the [MASK][MASK]"):
+        with torch.no_grad():
+            expected = guesser(**made(text, return_tensors="pt")).logits[0].softmax(1)
+        hidden = [i for i, token in enumerate(bert.tokenize(text)) if token == "[MASK]"]
+        guesses = [dict(found) for found in bert.fill_mask(text, n_guesses=10**6)]
+        ours = [[found[token] for token in bert.vocabulary_] for found in guesses]
+        np.testing.assert_allclose(ours, expected[hidden], atol=1e-5)
     again = MaskedLMTransformer(init=tmp_path / "made", layer="all").fit(texts)
     np.testing.assert_allclose(again.transform([*short, LONG]), bert.transform([*short, LONG]), atol=1e-6)
     assert again.vocabulary_ == bert.vocabulary_

@@ -291,7 +291,8 @@ def test_learning(settings, digits):
     losses = [entry["train_loss"] for entry in coder.history_]
     assert [entry["epoch"] for entry in coder.history_] == list(range(1, coder.n_iter_ + 1))
     assert losses[-1] < 0.97 * losses[0]
-    n_steps = 3 if coder._learning() == "online" else 1  # 600 rows in batches of 256
+    by_default = "omp1" if settings.get("algorithm") == "threshold" else "online"
+    n_steps = 3 if settings.get("learning", by_default) == "online" else 1  # 600 rows in batches of 256
     assert coder.n_steps_ == n_steps * coder.n_iter_
     first = SparseCoder(40, max_iter=1, random_state=0, **settings).fit(X)
     assert coder.score(X) > first.score(X) or settings.get("algorithm") == "threshold"
@@ -561,8 +562,7 @@ def test_kinds_of_dictionary(digits):
 def test_a_failed_partial_fit_changes_nothing(bad, digits):
     X, _ = digits
     coder = SparseCoder(10, random_state=0).partial_fit(X)
-    before, held = state(coder), (coder.components_, coder._A, coder._B)
-    copies = copy.deepcopy(held)
+    before, shallow = state(coder), copy.copy(coder)
     rows = X.copy()
     if bad == "columns":
         rows = X[:, :5]
@@ -583,8 +583,8 @@ def test_a_failed_partial_fit_changes_nothing(bad, digits):
     assert state(coder) == before
     coder.batch_size = 256
     coder.partial_fit(X)
-    for array, copied in zip(held, copies, strict=True):
-        np.testing.assert_array_equal(array, copied)  # nor does a later call touch arrays that were handed out
+    assert state(coder) != before
+    assert state(shallow) == before  # nor does a later call touch arrays that were handed out
 
 
 @pytest.mark.parametrize("algorithm", ["lasso", "omp", "threshold"])

@@ -532,15 +532,16 @@ class Stopped:
     """Counts the epochs that nets train, and presses Ctrl-C at the beginning of one of them."""
 
     def __init__(self, monkeypatch, at=None):
-        self.trained, original = [], Net._train_epoch
+        self.trained, original = [], Net.notify
 
-        def train(net, *args):
-            if len(self.trained) == at:
+        def notify(net, event, **kwargs):
+            if event == "on_epoch_begin" and len(self.trained) == at:
                 raise KeyboardInterrupt
-            original(net, *args)
-            self.trained.append(net.label)
+            if event == "on_epoch_end":
+                self.trained.append(net.label)
+            original(net, event, **kwargs)
 
-        monkeypatch.setattr(Net, "_train_epoch", train)
+        monkeypatch.setattr(Net, "notify", notify)
 
 
 EPOCHS = {"n_epochs": 3, "max_epochs": 3}  # of two machines, then up-down: nine in all

@@ -3,7 +3,6 @@
 import gc
 import importlib
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -125,17 +124,19 @@ def test_more_documents_after_the_end(monkeypatch):
         assert listed(words.finish()) == [[1, 2], [3], [], [4, 5]]
 
 
-def test_the_file_goes_with_the_stream(monkeypatch):
+def test_the_file_goes_with_the_stream(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "MOST_IN_MEMORY", 2)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     words = made([[1, 2, 3], [4, 5]])
-    path = Path(words._file.name)
+    (path,) = tmp_path.iterdir()
     assert path.stat().st_size == 4 * 5
     kept = words.tokens(1, 4)
     others = words.renumbered(np.arange(6, dtype=np.int32))
-    assert Path(others._file.name) != path
+    assert len(list(tmp_path.iterdir())) == 2
     del words
     gc.collect()
     assert not path.exists()
+    assert len(list(tmp_path.iterdir())) == 1
     assert kept.tolist() == [2, 3, 4]  # pages that are mapped stay
     assert listed(others) == [[1, 2, 3], [4, 5]]
 

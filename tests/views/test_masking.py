@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from skrep import MaskedLMTransformer
 from skrep.data import Batch
 from skrep.objectives import token_cross_entropy
-from skrep.text import TextSource, TokenStream, packed
+from skrep.text import SpecialTokens, TextSource, TokenStream, packed
 from skrep.views import mask_tokens
 
 MASK, N_SPECIAL, N_TOKENS = 4, 5, 1000
@@ -77,8 +77,10 @@ def test_cross_entropy_against_a_loop_and_of_nothing():
 
 def test_the_loss_of_chosen_tokens_is_that_of_all_where_others_are_ignored():
     texts = ["the cat sat on the mat", "a dog ran", "fish swim in the deep sea"] * 10
-    bert = MaskedLMTransformer(16, max_epochs=1, random_state=0).fit(texts)
-    data, module = bert._read(texts, reset=False).as_windows(), bert.net_.module_
+    bert, read = MaskedLMTransformer(16, max_epochs=1, random_state=0), []
+    make_views = bert.make_views
+    bert.make_views = lambda data, module: (read.append(data), make_views(data, module))[1]
+    data, module = (bert.fit(texts), read[-1])[1], bert.net_.module_
     index = torch.arange(len(data))
     views = bert.make_views(data, module)
     (grid, at, _), (tokens, _) = views(Batch(data.take(index, torch.device("cpu")), None, index), torch.Generator())
@@ -132,8 +134,8 @@ def words():
     numbers = generator.integers(0, 500 + N_SPECIAL, size=1_000_000).astype(np.int32)  # special ones too
     stream = TokenStream()
     stream.append(numbers, np.arange(100, len(numbers) + 1, 100, dtype=np.int64))
-    special = bert._special
-    assert special.numbers() == list(range(N_SPECIAL))
+    assert bert.vocabulary_[:N_SPECIAL] == ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    special = SpecialTokens(*range(N_SPECIAL))
     source = TextSource(stream.finish(), None, special, 128, np.zeros(500 + N_SPECIAL, bool))
     return bert, source.as_windows()
 
