@@ -1,7 +1,8 @@
 """The measurements behind AutoEncoderTransformer's defaults.
 
 For each candidate: accuracy of StandardScaler + LogisticRegression at 5 labels a class, mean over splits and draws,
-with the seconds of a fit. Candidates vary one parameter at a time around the base.
+with the seconds of a fit. Candidates vary one parameter at a time around the base. ``--quick`` varies two of them on
+one table.
 """
 
 import argparse
@@ -10,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks._data import add_data_option, labelled_tables
+from benchmarks._data import labelled_tables
+from benchmarks._options import add_data_option, parse
 from skrep import AutoEncoderTransformer, PCAEncoder, RandomEncoder
 from skrep.evaluation import few_label_probe
 
@@ -26,6 +28,7 @@ CANDIDATES: dict[str, list[Any]] = {
     "tied": [True],
     "weight_decay": [0.0, 1e-2],
 }
+QUICK = {"splits": 1, "only": ["tied", "weight_decay"], "tables": ["wine"]}
 
 
 def main(arguments: list[str]) -> None:
@@ -34,8 +37,9 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--splits", type=int, default=3)
     parser.add_argument("--only", nargs="*", default=list(CANDIDATES), help="parameters to vary")
     parser.add_argument("--images", type=int, default=4000, help="training images of MNIST and Fashion-MNIST")
-    options = parser.parse_args(arguments)
-    tables = labelled_tables(options.data, options.images)
+    parser.add_argument("--tables", nargs="*", help="tables to measure on; default: all")
+    options = parse(parser, arguments, QUICK)
+    tables = labelled_tables(options.data, options.images, options.tables)
     print("| candidate | " + " | ".join(tables) + " | mean |\n|---" * 1 + "|---" * (len(tables) + 1) + "|")
 
     def line(label: str, encoder: Any) -> None:

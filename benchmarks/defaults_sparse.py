@@ -2,6 +2,7 @@
 
 Accuracy of StandardScaler + LogisticRegression at 5 and, of tables with more than 1000 rows, 50 labels a class, mean
 over splits and draws, with the seconds of a fit and its probes. alpha is in units of the table's root mean square.
+``--quick`` takes one table.
 """
 
 import argparse
@@ -10,13 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks._data import add_data_option, labelled_tables
+from benchmarks._data import labelled_tables
+from benchmarks._options import add_data_option, parse
 from skrep import PCAEncoder, SparseCoder
 from skrep.evaluation import few_label_probe
 
 BASELINES: dict[str, Any] = {"raw": None, "PCA, 90 % of variance": PCAEncoder(0.9)}
 WEIGHTS = [0.15, 0.3, 0.6, 1.2, 2.4]
 THRESHOLDS = [0.06, 0.25, 1.0, 2.0]
+QUICK = {"splits": 1, "tables": ["wine"]}
 
 
 def main(arguments: list[str]) -> None:
@@ -24,8 +27,9 @@ def main(arguments: list[str]) -> None:
     add_data_option(parser)
     parser.add_argument("--splits", type=int, default=2)
     parser.add_argument("--images", type=int, default=4000, help="training images of MNIST and Fashion-MNIST")
-    options = parser.parse_args(arguments)
-    tables = labelled_tables(options.data, options.images)
+    parser.add_argument("--tables", nargs="*", help="tables to measure on; default: all")
+    options = parse(parser, arguments, QUICK)
+    tables = labelled_tables(options.data, options.images, options.tables)
     print("| candidate | " + " | ".join(tables) + " |\n|---" + "|---" * len(tables) + "|")
 
     def line(label: str, weight: float = 0.0, **settings: Any) -> None:

@@ -2,7 +2,7 @@
 
 Reviews (IMDB, 10,000 training texts and 16,725 without labels; and 2,000 of the former alone), news (AG, 5,000 texts),
 sentences (SST-2, 6,920). Words are learned from all of these texts, without labels; then some labels are drawn, and the
-rest is tested on.
+rest is tested on. ``--quick`` tries some of the options on paragraphs of Wikipedia.
 """
 
 import argparse
@@ -15,7 +15,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedShuffleSplit
 
-from benchmarks.word2vec import corpus, lines, reviews
+from benchmarks._data import corpus, lines, reviews, sentences
+from benchmarks._options import add_data_option, parse
 from skrep import Word2VecTransformer
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -39,6 +40,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "50 components": {"n_components": 50},
     "200 components": {"n_components": 200},
 }
+QUICK = {"only": ["defaults", "a third of the epochs", "n-grams of 3 to 6", "CBOW", "hierarchical softmax"]}
 
 
 def table(folder: Path, name: str) -> list[dict[str, str]]:
@@ -46,12 +48,16 @@ def table(folder: Path, name: str) -> list[dict[str, str]]:
     return [dict(zip(header, row, strict=True)) for row in rows]
 
 
-def data_sets(folder: Path) -> dict[str, Any]:
+def data_sets(folder: Path | None) -> dict[str, Any]:
     """Texts, classes, further texts, and (labels, draws)."""
     x, y = reviews(folder)["train"]
+    if folder is None:
+        return {
+            "few reviews": (x, y, None, ((80, 2), (40, 4))),
+            "reviews": (x, y, corpus(None), ((80, 2), (40, 4))),
+        }
     news = table(folder, "ag_news_test.tsv.xz")
     news = [news[i] for i in np.random.default_rng(0).permutation(len(news))[:5000]]
-    sentences = [row for row in table(folder, "sst2.tsv.xz") if row["split"] == "train"]
     return {
         "news": (
             [f"{row['title']} {row['text']}" for row in news],
@@ -59,12 +65,7 @@ def data_sets(folder: Path) -> dict[str, Any]:
             None,
             ((3500, 3), (1000, 10), (100, 30)),
         ),
-        "sentences": (
-            [row["text"] for row in sentences],
-            np.array([row["label"] for row in sentences]),
-            None,
-            ((5000, 3), (1000, 10), (100, 30)),
-        ),
+        "sentences": (*sentences(folder)["train"], None, ((5000, 3), (1000, 10), (100, 30))),
         "few reviews": (x[:2000], y[:2000], None, ((1500, 3), (500, 10), (100, 30))),
         "reviews": (x, y, corpus(folder), ((8000, 3), (1000, 10), (100, 30))),
     }
@@ -84,10 +85,10 @@ def accuracies(features: Any, y: np.ndarray, sizes: Any) -> str:
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks defaults_text")
-    parser.add_argument("--data", type=Path, required=True, help="folder with text/")
+    add_data_option(parser, "text/")
     parser.add_argument("--sets", nargs="*", default=["news", "sentences", "few reviews", "reviews"])
     parser.add_argument("--only", nargs="*", default=list(OPTIONS), choices=list(OPTIONS))
-    options = parser.parse_args(arguments)
+    options = parse(parser, arguments, QUICK, required=("data",))
     for name, (texts, y, more, sizes) in data_sets(options.data).items():
         if name not in options.sets:
             continue

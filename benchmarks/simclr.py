@@ -15,8 +15,6 @@ import statistics
 import time
 from collections.abc import Callable
 from functools import cached_property
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,13 +23,15 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from benchmarks._data import cifar10
-from benchmarks._torchvision import torchvision_transforms
+from benchmarks._options import add_data_option, parse
+from benchmarks._peers import available, torchvision_transforms
 from benchmarks.views import OURS, SIMCLR, ImageByImage
 from skrep import SimCLRTransformer
 from skrep.data import ArraySource
 from skrep.objectives import nt_xent
 
 TEMPERATURE = 0.2
+QUICK = {"rows": 64, "batch": 32, "runs": 1, "workers": 1, "lightly": True}
 
 Loss = Callable[[nn.Module, list[Tensor]], Tensor]
 
@@ -111,13 +111,14 @@ def peak_mib(who: int) -> float:
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser("benchmarks simclr")
-    parser.add_argument("--data", type=Path, help="folder with cifar10.npz; without it, pixels are random")
+    add_data_option(parser, "cifar10.npz; without it, pixels are random")
     parser.add_argument("--rows", type=int, default=4096, help="images of an epoch, in whole batches")
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--lightly", action="store_true", help="also against lightly (pip install lightly)")
-    options = parser.parse_args(arguments)
+    options = parse(parser, arguments, QUICK)
     if options.threads:
         torch.set_num_threads(options.threads)
     n_images = max(1, options.rows // options.batch) * options.batch
@@ -139,8 +140,11 @@ def main(arguments: list[str]) -> None:
 
     ours()
     alone = peak_mib(resource.RUSAGE_SELF)
-    peers = ["torchvision" if find_spec("torchvision") else "Pillow", *(["lightly"] if options.lightly else [])]
-    loops = {(peer, n): make_loop(images, options.batch, peer, n) for peer in peers for n in (2, 0)}
+    peers = ["torchvision" if available("torchvision", torchvision_transforms) else "Pillow"]
+    if options.lightly and available("lightly", lambda: lightly("transforms")):
+        peers.append("lightly")
+    counts = (options.workers, 0)
+    loops = {(peer, n): make_loop(images, options.batch, peer, n) for peer in peers for n in counts}
     print(_compare(ours, loops, len(images), options.runs))
     loops.clear()  # workers end, and are counted
     print(

@@ -4,7 +4,8 @@
 with atoms that SparseCoder learned: the lasso (scikit-learn: lasso_cd) and pursuit of 8 atoms. Learning: one epoch
 in mini-batches of 256 rows, judged by the exact lasso objective on 20000 other patches. Runs alternate in one process
 after a first of each; what takes longer than 4 seconds runs once. Medians, and the median of ratios to skrep. Peak
-memory is that of fresh processes that fit random rows in a memory-mapped file.
+memory is that of fresh processes that fit random rows in a memory-mapped file. ``--quick`` takes 500 patches and 64
+atoms.
 """
 
 import argparse
@@ -15,7 +16,6 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,14 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from benchmarks._data import cifar10
 from benchmarks._measure import alternate, peak_memory
+from benchmarks._options import add_data_option, parse
+from benchmarks._peers import available
 from skrep import SparseCoder
 from skrep.datasets import load_fashion
 
-N_PATCHES, SIDE, N_ATOMS, ALPHA, N_NONZERO, BATCH = 20_000, 8, 256, 0.15, 8, 256
+SIDE, ALPHA, N_NONZERO, BATCH = 8, 0.15, 8, 256
+SHAPES = [(100_000, 200), (1_000_000, 200), (2000, 10_000), (20_000, 10_000)]
+QUICK = {"runs": 1, "patches": 500, "atoms": 64, "shapes": [(1000, 100)]}
 
 PEAK_OF_FIT = """
 import numpy as np
@@ -48,17 +52,17 @@ print(begin, peak())
 Coded = dict[str, np.ndarray]
 
 
-def patches(images: np.ndarray, seed: int) -> np.ndarray:
+def patches(images: np.ndarray, n_patches: int, seed: int) -> np.ndarray:
     """Patches at random, without those that have hardly any contrast."""
     rng = np.random.default_rng(seed)
-    n = 3 * N_PATCHES
+    n = 3 * n_patches
     index = (rng.integers(len(images), size=n), *(rng.integers(side - SIDE + 1, size=n) for side in images.shape[1:]))
     windows = np.lib.stride_tricks.sliding_window_view(images, (SIDE, SIDE), (1, 2))
     rows = windows[index].reshape(n, -1).astype(np.float32)  # (n, side, side) -> rows
     rows -= rows.mean(1, keepdims=True)
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     kept: np.ndarray = (rows / np.maximum(norms, 1e-6))[norms[:, 0] > 20]  # in grey levels of 0 to 255
-    return kept[:N_PATCHES]
+    return kept[:n_patches]
 
 
 def spams_takes(rows: np.ndarray) -> np.ndarray:
@@ -129,12 +133,12 @@ def _dense(codes: Any) -> np.ndarray:
     return dense
 
 
-def learning(X: np.ndarray, held_out: np.ndarray, spams: Any, runs: int) -> None:
+def learning(X: np.ndarray, held_out: np.ndarray, n_atoms: int, spams: Any, runs: int) -> None:
     X_columns = spams_takes(X)
     atoms: Coded = {}
-    ours = SparseCoder(N_ATOMS, alpha=ALPHA, max_iter=1, batch_size=BATCH, random_state=0, device="cpu")
+    ours = SparseCoder(n_atoms, alpha=ALPHA, max_iter=1, batch_size=BATCH, random_state=0, device="cpu")
     peers = MiniBatchDictionaryLearning(
-        N_ATOMS, alpha=ALPHA, fit_algorithm="cd", max_iter=1, batch_size=BATCH, random_state=0
+        n_atoms, alpha=ALPHA, fit_algorithm="cd", max_iter=1, batch_size=BATCH, random_state=0
     )
     sides = {
         "skrep": keep(atoms, "skrep", lambda: ours.fit(X).components_),
@@ -144,7 +148,7 @@ def learning(X: np.ndarray, held_out: np.ndarray, spams: Any, runs: int) -> None
     }
     if spams:
         steps = math.ceil(len(X) / BATCH)
-        settings = {"K": N_ATOMS, "lambda1": ALPHA, "iter": steps, "batchsize": BATCH, "numThreads": 1}
+        settings = {"K": n_atoms, "lambda1": ALPHA, "iter": steps, "batchsize": BATCH, "numThreads": 1}
         sides["SPAMS, trainDL"] = keep(
             atoms, "SPAMS, trainDL", lambda: spams.trainDL(X_columns, verbose=False, **settings).T
         )
@@ -169,27 +173,30 @@ def memory(folder: Path, shape: tuple[int, int]) -> None:
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser("benchmarks sparse")
-    parser.add_argument("--data", type=Path, help="folder with cifar10.npz; without it, patches are of load_fashion")
+    add_data_option(parser, "cifar10.npz; without it, patches are of load_fashion")
+    parser.add_argument("--patches", type=int, default=20_000)
+    parser.add_argument("--atoms", type=int, default=256)
+    parser.set_defaults(shapes=SHAPES)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--scratch", type=Path, help="folder on a disk with room for 800 MB; default: the system's")
-    options = parser.parse_args(arguments)
+    options = parse(parser, arguments, QUICK)
     torch.set_num_threads(1)
     # grey: (n, h, w, channels) -> (n, h, w)
     images = (load_fashion().images if options.data is None else cifar10(options.data, 5000)[0]).mean(3)
-    X, held_out = patches(images, 0), patches(images, 1)
-    spams: Any = importlib.import_module("spams") if find_spec("spams") else None
+    X, held_out = (patches(images, options.patches, seed) for seed in (0, 1))
+    spams: Any = available("SPAMS", lambda: importlib.import_module("spams"))
     warnings.simplefilter("ignore")  # scikit-learn's lasso_cd did not converge; that shows in its objective
     print(f"{len(X)} patches, {options.runs} alternating runs, scikit-learn {sklearn.__version__}\n")
     with threadpool_limits(1):
-        D = SparseCoder(N_ATOMS, alpha=ALPHA, max_iter=5, random_state=0, device="cpu").fit(X).components_
+        D = SparseCoder(options.atoms, alpha=ALPHA, max_iter=5, random_state=0, device="cpu").fit(X).components_
         coding(X, D, spams, options.runs)
-        learning(X, held_out, spams, options.runs)
+        learning(X, held_out, options.atoms, spams, options.runs)
     if Path("/proc/self/status").exists():
         print(
             "| rows x columns | file, MiB | peak memory before fit, MiB | peak memory of fit, MiB |\n|---|---|---|---|"
         )
         with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
-            for shape in ((100_000, 200), (1_000_000, 200), (2000, 10_000), (20_000, 10_000)):
+            for shape in options.shapes:
                 memory(Path(folder), shape)
 
 

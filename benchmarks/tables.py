@@ -4,7 +4,7 @@ Each split of a table holds out a quarter of its rows; encoders are fitted on th
 go to StandardScaler + LogisticRegression with the same draws of labels for all. For each table: test accuracy, its
 difference to the raw columns, the p-value of that difference (paired t-test over all draws) and seconds for a fit.
 The generated tables have structure that is known: columns that repeat each other, columns that a smooth network made
-of a few latent numbers, and columns that say nothing.
+of a few latent numbers, and columns that say nothing. ``--quick`` takes one table.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from scipy.stats import ttest_rel
 from sklearn.base import clone
 
 from benchmarks._data import labelled_tables
+from benchmarks._options import parse
 from skrep import AutoEncoderTransformer, MoCoTransformer, PCAEncoder, RandomEncoder, SimCLRTransformer
 from skrep.evaluation.few_label import draw_labels, probe_features, split
 
@@ -29,6 +30,7 @@ ENCODERS: dict[str, Any] = {
     "SimCLR": SimCLRTransformer(random_state=0),
     "MoCo": MoCoTransformer(random_state=0),
 }
+QUICK = {"splits": 1, "draws": 2, "only": ["wine"]}
 
 
 def latent(seed: int) -> Table:
@@ -56,7 +58,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", nargs="*", help="tables to measure")
     parser.add_argument("--encoders", nargs="*", choices=list(ENCODERS), default=list(ENCODERS))
-    options = parser.parse_args(arguments)
+    options = parse(parser, arguments, QUICK)
     torch.set_num_threads(options.threads)
     tables = labelled_tables(None) | {"latent": latent(0), "uninformative": uninformative(0)}
     print("| table | encoder | features | accuracy | to raw | p | fit s |\n|---|---|---|---|---|---|---|")

@@ -8,19 +8,20 @@ import re
 from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.feature_extraction.text import CountVectorizer
 
+from benchmarks._data import corpus
 from benchmarks._measure import alternate
-from benchmarks.word2vec import corpus
+from benchmarks._options import add_data_option, parse
 from skrep.params import params
 from skrep.text import TextInput, tokenise
 
 PATTERN = r"(?u)\b\w\w+\b"
+QUICK = {"runs": 1}
 
 
 @params
@@ -43,9 +44,9 @@ def with_re(texts: list[str]) -> Any:
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks tokenise")
-    parser.add_argument("--data", type=Path, required=True, help="folder with text/imdb_unsup_22MB.txt.xz")
+    add_data_option(parser, "text/imdb_unsup_22MB.txt.xz")
     parser.add_argument("--runs", type=int, default=5)
-    options = parser.parse_args(arguments)
+    options = parse(parser, arguments, QUICK, required=("data",))
     texts = corpus(options.data)
     vocabulary = tokenise(Words(token_pattern=PATTERN), texts).words
     fitted = CountVectorizer().fit(texts)

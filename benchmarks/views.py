@@ -13,17 +13,18 @@ import statistics
 import time
 from collections.abc import Callable
 from functools import cached_property
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from benchmarks._torchvision import torchvision_transforms
+from benchmarks._options import parse
+from benchmarks._peers import available, torchvision_transforms
 from skrep.views import Chain, ColorJitter, RandomAffine, RandomFlip, RandomGrey, RandomResizedCrop
 
 BATCH = 256
+QUICK = {"runs": 1, "images": 64, "workers": 1}
 SIMCLR = "SimCLR: crop, flip, jitter, grey; two views of 32x32 colour"
 AFFINE = "affine; one view of 28x28 grey"
 SHAPES = {SIMCLR: (32, 32, 3), AFFINE: (28, 28)}
@@ -127,25 +128,29 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser("benchmarks views")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--images", type=int, default=1024, help="images that a peer views in a run; skrep views 16 x")
-    options = parser.parse_args(arguments)
-    peers = list(PEERS) if find_spec("torchvision") else ["Pillow"]
-    print(f"batches of {BATCH}, {torch.get_num_threads()} torch threads, 2 workers, {options.runs} alternating runs\n")
+    parser.add_argument("--workers", type=int, default=2)
+    options = parse(parser, arguments, QUICK)
+    peers = list(PEERS) if available("torchvision", torchvision_transforms) else ["Pillow"]
+    print(
+        f"batches of {BATCH}, {torch.get_num_threads()} torch threads, {options.workers} workers, {options.runs} "
+        "alternating runs\n"
+    )
     print("| views | peer | skrep images/s | peer images/s | ratio |\n|---|---|---|---|---|")
     for name, shape in SHAPES.items():
         images = np.random.default_rng(0).integers(0, 256, (16 * options.images, *shape), dtype=np.uint8)
         for peer in peers:
-            print(_measure(images, options.images, name, peer, options.runs), flush=True)
+            print(_measure(images, options.images, name, peer, options.workers, options.runs), flush=True)
     ours, worker = (
         resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )
     print(f"\npeak memory: {ours:.0f} MiB in this process, {worker:.0f} MiB in the largest worker")
 
 
-def _measure(images: np.ndarray, n_peer: int, name: str, peer: str, runs: int) -> str:
+def _measure(images: np.ndarray, n_peer: int, name: str, peer: str, workers: int, runs: int) -> str:
     loader = DataLoader(
         ImageByImage(images[:n_peer], name, peer),
         BATCH,
-        num_workers=2,
+        num_workers=workers,
         persistent_workers=True,
         multiprocessing_context="spawn",
     )

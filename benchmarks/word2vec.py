@@ -1,12 +1,12 @@
-"""word2vec: seconds, memory and quality beside gensim's (``pip install gensim``), and what features are worth.
+"""word2vec: seconds, memory and quality beside gensim's, and what features are worth.
 
 ``--part speed`` takes turns with gensim: whole fits from raw texts, 5 epochs, two threads. ``quality`` compares vectors
 of several seeds: WordSim-353, SimLex-999, analogies, and a logistic regression on means of the words of reviews.
 ``scale`` reads the corpus once and five times over. ``imdb`` is the probe on labelled reviews, beside TF-IDF.
+``--quick`` is all of it on paragraphs of Wikipedia.
 """
 
 import argparse
-import lzma
 import re
 import tempfile
 import time
@@ -21,11 +21,15 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
+from benchmarks._data import corpus, reviews, word_questions
 from benchmarks._measure import alternate, peak_memory
+from benchmarks._options import add_data_option, parse
 from skrep import Word2VecTransformer
 from skrep.text import WORD_PATTERN, WordVectors
 
 EPOCHS = 5
+PARTS = ["speed", "quality", "scale", "imdb"]
+QUICK = {"part": PARTS, "runs": 1}
 
 KINDS: dict[str, dict[str, Any]] = {
     "skip-gram": {},
@@ -33,28 +37,6 @@ KINDS: dict[str, dict[str, Any]] = {
     "skip-gram, tree": {"loss": "hierarchical_softmax"},
     "CBOW, tree": {"algorithm": "cbow", "loss": "hierarchical_softmax"},
 }
-
-
-def lines(folder: Path, name: str) -> list[str]:
-    with lzma.open(folder / "text" / name, "rt", encoding="utf8", newline="\n") as file:
-        return file.read().rstrip("\n").split("\n")
-
-
-def corpus(folder: Path) -> list[str]:
-    """16,725 reviews without labels."""
-    return lines(folder, "imdb_unsup_22MB.txt.xz")
-
-
-def reviews(folder: Path) -> dict[str, tuple[list[str], np.ndarray]]:
-    """10,000 labelled reviews for training and as many for testing."""
-    rows = [line.split("\t") for line in lines(folder, "imdb_10k_10k.tsv.xz")[1:]]
-    return {
-        part: (
-            [row[4] for row in rows if row[0] == part],
-            np.array([row[1] in ("pos", "1") for row in rows if row[0] == part], int),
-        )
-        for part in ("train", "test")
-    }
 
 
 def ours(texts: list[str], seed: int = 1, n_jobs: int = 2, epochs: int = EPOCHS, **options: Any) -> WordVectors:
@@ -86,7 +68,7 @@ def gensims(
     return WordVectors(model.wv.index_to_key, model.wv.vectors)
 
 
-def speed(folder: Path, runs: int, kinds: dict[str, Any]) -> None:
+def speed(folder: Path | None, runs: int, kinds: dict[str, Any]) -> None:
     texts = corpus(folder)
     ours(texts[:100], min_count=1, epochs=1)  # compiled once, kept on disk
     for kind, options in kinds.items():
@@ -111,9 +93,9 @@ def probe(vectors: WordVectors, data: Any, cut: Callable | None) -> float:
     return float(make_pipeline(encoder, LogisticRegression(max_iter=2000)).fit(train, y).score(test, z))
 
 
-def quality(folder: Path, seeds: int, kinds: dict[str, Any], with_same_words: bool) -> None:
+def quality(folder: Path | None, seeds: int, kinds: dict[str, Any], with_same_words: bool) -> None:
     texts, labelled = corpus(folder), reviews(folder)
-    pairs = folder / "word_eval"
+    pairs = word_questions(folder)
     cut = same_words if with_same_words else split
     for kind, options in kinds.items():
         sides: dict[str, Callable[..., WordVectors]] = {"gensim": partial(gensims, cut=cut), "skrep": ours}
@@ -147,7 +129,7 @@ print(time.perf_counter() - start, peak() - begin)
 """
 
 
-def scale(folder: Path, runs: int) -> None:
+def scale(folder: Path | None, runs: int) -> None:
     """One epoch of the corpus once and five times over, from a file of lines; words keep their number."""
     with tempfile.TemporaryDirectory() as made:
         path = Path(made) / "corpus.txt"
@@ -162,7 +144,7 @@ def scale(folder: Path, runs: int) -> None:
     print(f"five times the words take {five / once:.2f} times as long")
 
 
-def imdb(folder: Path, n_draws: int) -> None:
+def imdb(folder: Path | None, n_draws: int) -> None:
     """Test accuracy of a logistic regression by the number of labelled reviews; words from all training reviews."""
     data, more = reviews(folder), corpus(folder)
     (train, y), (test, z) = data["train"], data["test"]
@@ -182,7 +164,7 @@ def imdb(folder: Path, n_draws: int) -> None:
         sides = zip(features["TF-IDF"], features[name], strict=True)
         features[f"TF-IDF and {name}"] = tuple(hstack([left, csr_array(right)]).tocsr() for left, right in sides)
     features["word2vec, plain means"] = as_they_are
-    sizes = {len(y): 1, 1000: n_draws, 100: 3 * n_draws}
+    sizes = {len(y): 1} | {n: draws for n, draws in ((1000, n_draws), (100, 3 * n_draws)) if n < len(y)}
     for name, (x, u) in features.items():
         cells = []
         for n, draws in sizes.items():
@@ -202,18 +184,18 @@ def balanced(y: np.ndarray, n: int, seed: int) -> np.ndarray:
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks word2vec")
-    parser.add_argument("--data", type=Path, required=True, help="folder with text/ and word_eval/")
-    parser.add_argument("--part", choices=["speed", "quality", "scale", "imdb"], required=True)
+    add_data_option(parser, "text/ and word_eval/")
+    parser.add_argument("--part", nargs="+", choices=PARTS)
     parser.add_argument("--only", choices=list(KINDS), nargs="*", default=list(KINDS))
     parser.add_argument("--runs", type=int, default=3, help="runs, seeds or draws")
     parser.add_argument("--same-words", action="store_true", help="quality: gensim gets the words that skrep cuts")
-    options = parser.parse_args(arguments)
+    options = parse(parser, arguments, QUICK, required=("data", "part"))
     kinds = {kind: KINDS[kind] for kind in options.only}
-    if options.part == "speed":
-        speed(options.data, options.runs, kinds)
-    elif options.part == "quality":
-        quality(options.data, options.runs, kinds, options.same_words)
-    elif options.part == "scale":
-        scale(options.data, options.runs)
-    else:
-        imdb(options.data, options.runs)
+    parts: dict[str, Callable[[], None]] = {
+        "speed": partial(speed, options.data, options.runs, kinds),
+        "quality": partial(quality, options.data, options.runs, kinds, options.same_words),
+        "scale": partial(scale, options.data, options.runs),
+        "imdb": partial(imdb, options.data, options.runs),
+    }
+    for part in options.part:
+        parts[part]()

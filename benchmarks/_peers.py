@@ -1,13 +1,23 @@
-"""torchvision's transforms, also beside a build of torch that its wheel was not made for."""
+"""Packages to compare with that may be missing, or may not import beside this build of torch."""
 
 import importlib
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
-__all__ = ["torchvision_transforms"]
+__all__ = ["available", "torchvision_transforms"]
 
 _OPERATORS = torch.library.Library("torchvision", "FRAGMENT")
+
+
+def available(peer: str, load: Callable[[], Any]) -> Any:
+    """What `load` imports; or None, after a line that says why the peer's rows are skipped."""
+    try:
+        return load()
+    except Exception as error:  # not only ImportError: a wheel for another build of torch fails as it likes
+        print(f"{peer} is skipped: {type(error).__name__}: {str(error).splitlines()[0]}\n")
+        return None
 
 
 def torchvision_transforms() -> Any:
