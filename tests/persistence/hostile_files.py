@@ -1396,7 +1396,7 @@ def _unpickle(path: Path) -> Any:
 def main() -> None:
     """Load the file of each line of the input, and answer with a line of JSON.
 
-    It tells the seconds, the bytes that were held at most, the error and its message, and what was done besides.
+    It tells the CPU seconds, the bytes that were held at most, the error and its message, and what was done besides.
     """
     import resource  # which only POSIX has
 
@@ -1412,14 +1412,14 @@ def main() -> None:
         load = {".run": read_state, ".pickle": _unpickle}.get(path.suffix, skrep.load)
         signal.alarm(SECONDS)
         _peak()
-        before, error, message, began = _held(), None, "", time.monotonic()
+        before, error, message, began = _held(), None, "", time.process_time()
         guard.seen, guard.watching = [], True
         try:
             load(path)
         except BaseException as raised:
             error, message = type(raised).__name__, str(raised)
         guard.watching = False
-        answer = {"seconds": time.monotonic() - began, "bytes": max(0, _peak() - before), "error": error}
+        answer = {"seconds": time.process_time() - began, "bytes": max(0, _peak() - before), "error": error}
         signal.alarm(0)
         print(json.dumps(answer | {"message": message, "done": guard.seen}), flush=True)
 

@@ -124,14 +124,15 @@ def test_the_guard_sees_what_pickles_do(tmp_path):
 
 
 @pytest.mark.exhaustive
-def test_hostile_files_take_less_than_a_second(loader, tmp_path):
+def test_seconds_and_bytes_of_hostile_files(loader, tmp_path):
+    """Prints them, the worst first; the loader's alarm stops what would take SECONDS."""
     table = []
     for name, write in (HOSTILE | BOMBS | RUNS).items():
         path = tmp_path / ("file.run" if name in RUNS else "file.skrep")
         write(path)
         answers = [loader.load(path) for _ in range(3)]
         path.unlink()
+        assert all(map(one_plain_error, answers)), answers
         table.append((min(answer["seconds"] for answer in answers), answers[0]["bytes"], name, answers[0]["message"]))
     for seconds, held, name, message in sorted(table, reverse=True):
         print(f"{seconds:6.3f} s  {held / 2**20:6.0f} MiB  {name:60.60s} {message[:120]}")
-    assert max(table)[0] < 1
