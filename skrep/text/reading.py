@@ -165,8 +165,8 @@ def read_documents(texts: DocumentInput, X: Any) -> Iterator[Any]:
             kind = type(document)
         elif type(document) is not kind:
             raise ValueError(
-                f"document {i} is a {_named(document)}, but those before it are {_named(kind())}s. Pass texts, or "
-                "lists of words, throughout."
+                f"document {i} is a {_named(document)}; expected a {_named(kind())}, as the documents before it. Pass "
+                "texts, or lists of words, throughout."
             )
         yield document
 
