@@ -457,6 +457,10 @@ def hostile_tables():
     return st.one_of(floats, finite, scaled, integers, objects, other, constant)
 
 
+# rows that are all alike do collapse
+collapse_may_be_reported = pytest.mark.filterwarnings("ignore::skrep.exceptions.CollapseWarning")
+
+
 def hostile(cls, good, X, **options):
     """Finite output or one clear error; a fitted estimator unchanged after a failed call."""
     before = fitted(cls, good, n_components=1, **options)
@@ -475,6 +479,7 @@ def hostile(cls, good, X, **options):
             assert np.isfinite(features).all()
 
 
+@collapse_may_be_reported
 @each_reader
 @given(X=hostile_tables())
 @settings(suppress_health_check=list(HealthCheck))
@@ -482,6 +487,7 @@ def test_hostile_input(cls, X):
     hostile(cls, GOOD, X)
 
 
+@collapse_may_be_reported
 @pytest.mark.exhaustive
 @every
 @given(X=hostile_tables())
@@ -658,6 +664,7 @@ def hostile_images():
     return st.one_of(floats, scaled, whole, other)
 
 
+@collapse_may_be_reported
 @each_of_images
 @given(X=hostile_images())
 @settings(suppress_health_check=list(HealthCheck))
@@ -666,6 +673,7 @@ def test_hostile_images(cls, X):
 
 
 @pytest.mark.exhaustive
+@collapse_may_be_reported
 @each_of_images
 @given(X=hostile_images())
 @settings(suppress_health_check=list(HealthCheck), max_examples=400)
