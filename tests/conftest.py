@@ -1,10 +1,11 @@
 """One torch thread: the fits of this suite are tiny, and two threads on a busy machine make them ten times slower.
 
-Run in parallel, a file stays in one process, where each class is fitted once, and the files that start processes of
-their own or read clocks follow one another in the same one.
+Run in parallel, a file stays in one process, where each class is fitted once. The files that start processes of their
+own or read clocks follow one another in the same process, and so do those that numba compiles most for.
 """
 
 import os
+import signal
 from typing import Any
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -18,6 +19,8 @@ from hypothesis import settings
 from sklearn.datasets import load_digits
 
 torch.set_num_threads(1)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a job that a shell put into the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PROCESSES = (
     "tests/engine/test_checkpoints.py",
@@ -30,6 +33,7 @@ PROCESSES = (
     "tests/report/test_cli.py",
     "tests/words/test_training.py",
 )
+KERNELS = ("tests/solvers/", "tests/sparse/", "tests/words/")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -39,16 +43,22 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class Files(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.split("::")[0]
-            if file == "tests/test_contract.py":  # as long as ten others
-                return nodeid.split("[")[0]
-            return "processes" if file in PROCESSES else file
+            if file in PROCESSES:
+                return "processes"
+            if file.startswith(KERNELS):
+                return "kernels"
+            return nodeid.split("[")[0] if file == "tests/test_contract.py" else file  # as long as ten others
 
     return Files(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """First what takes longest, so that no worker is left with it."""
-    items.sort(key=lambda item: item.nodeid.split("::")[0] not in PROCESSES)  # otherwise as collected
+
+    def place(item: pytest.Item) -> int:  # otherwise as collected
+        return 0 if item.nodeid.split("::")[0] in PROCESSES else 1 if item.nodeid.startswith(KERNELS) else 2
+
+    items.sort(key=place)
 
 
 settings.register_profile("suite", deadline=None, max_examples=25, derandomize=True)

@@ -27,7 +27,7 @@ PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "doc
 LANGUAGES = {"python", "bash", "text", "{eval-rst}", "{figure}", "{literalinclude}", "{toctree}"}
 
 # Ceilings, whatever a page asks for: passes over the data, batches in a pass, patches of images to learn from.
-EPOCHS, BATCHES, PATCHES = 1, 4, 2000
+EPOCHS, BATCHES, PATCHES = 1, 2, 1000
 
 # What a page may lack, and what the error then names.
 OPTIONAL = {

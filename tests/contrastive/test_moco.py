@@ -40,6 +40,7 @@ def assert_same_bits(estimator, expected):
         assert torch.equal(tensor, state(expected)[name]), name
 
 
+@pytest.mark.exhaustive
 def test_it_beats_pixels_and_the_untrained_network_with_few_labels(images, digits):
     encoder = MoCoTransformer(max_epochs=15, random_state=0)
     probe = {"budgets": [5], "n_resamples": 10}
@@ -385,7 +386,7 @@ RUNS = {
 }
 
 
-@pytest.mark.parametrize("at", [(0, 1), (1, 3)])
+@pytest.mark.parametrize("at", [pytest.param((0, 1), marks=pytest.mark.exhaustive), (1, 3)])
 @pytest.mark.parametrize("case", RUNS)
 def test_interrupted_and_resumed_is_the_same_to_the_bit(case, at, images, tmp_path):
     options = {"max_epochs": 3, "batch_size": 60, "validation_fraction": 0.1} | RUNS[case]

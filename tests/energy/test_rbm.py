@@ -402,6 +402,7 @@ def test_likelihood_that_is_told_is_near_the_entropy():
     assert bound - 0.15 < estimate.value.mean() < bound + 0.05
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("centring", [True, False])
 def test_turned_over_bits_are_learned_as_well_with_centring(centring):
     log_p = log_probability(np.maximum(PATTERNS, [1, 1, 1, 1, 0, 0, 0, 0]))  # columns that are mostly on

@@ -62,7 +62,9 @@ def survive_kills(method, tmp_path, n_kills, rng, *, wait):
     return resumed
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "method", [pytest.param(name, marks=() if name == "simclr" else pytest.mark.exhaustive) for name in METHODS]
+)
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
 def test_killed_and_resumed_is_the_same_to_the_bit(method, tmp_path):
     assert survive_kills(method, tmp_path, 1, np.random.default_rng(0), wait=True) == 1

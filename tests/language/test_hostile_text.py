@@ -39,7 +39,9 @@ def fitted_once(model="wordpiece"):
     return FITTED[model]
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(
+    "model", [pytest.param(name, marks=() if name == "wordpiece" else pytest.mark.exhaustive) for name in MODELS]
+)
 @pytest.mark.parametrize("case", DEFINED)
 def test_odd_texts_have_features(case, model):
     texts = DEFINED[case]

@@ -496,7 +496,10 @@ RUNS = {
 }
 
 
-@pytest.mark.parametrize("at", [(0, 2), (1, 1), (2, 3)])
+LATER = [pytest.param(at, marks=pytest.mark.exhaustive) for at in [(0, 2), (2, 3)]]
+
+
+@pytest.mark.parametrize("at", [(1, 1), *LATER])
 @pytest.mark.parametrize("case", RUNS)
 def test_ctrl_c_then_resume(case, at, tmp_path):
     options = {"max_epochs": 3, "batch_size": 8} | RUNS[case]

@@ -184,6 +184,7 @@ def test_writers_that_are_killed_leave_the_old_file_or_the_new_exhaustive(tmp_pa
     assert kill_and_look(tmp_path / "file", 50) > 5
 
 
+@pytest.mark.exhaustive
 @FORKS
 def test_two_processes_save_over_one_file(tmp_path):
     path, expected = tmp_path / "file", [fitted(seed).transform(ROWS) for seed in (0, 1)]

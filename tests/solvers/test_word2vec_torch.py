@@ -115,7 +115,7 @@ DEFAULTS = {name: kind for name, kind in KINDS.items() if ("shared" in name) == 
 
 
 @pytest.mark.parametrize("kind", DEFAULTS.values(), ids=DEFAULTS)
-@pytest.mark.parametrize("n_words", [40, 400])
+@pytest.mark.parametrize("n_words", [40, pytest.param(400, marks=pytest.mark.exhaustive)])
 def test_training_is_as_good_as_that_of_machine_code(kind, n_words):
     """Held-out loss after a few passes, with few words (of which a batch holds each many times) and with more."""
     documents, held_out = topics(0, 200, n_words), topics(1, 60, n_words)

@@ -646,6 +646,7 @@ for path in sys.argv[1:]:
 """
 
 
+@pytest.mark.exhaustive
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from Linux's /proc")
 def test_memory_does_not_grow_with_rows(tmp_path):
     rows = np.random.default_rng(0).standard_normal((20_000, 200), np.float32)
