@@ -98,7 +98,7 @@ def run(path: Any, X: np.ndarray) -> np.ndarray:
 
 # one class of each reader of images, as in test_contract.py
 MANY = {f"{name}-{units}" for name in TAKES_IMAGES.keys() - {"SimCLRTransformer"} for units in ("uint8", "float")}
-MANY |= {"MLP", "WideAndDeep-layer", "ConvNet-layer", "ResNet-layer"}
+MANY |= {"MLP", "WideAndDeep-layer", "ConvNet-layer", "ResNet-layer", "MoCoTransformer", "RandomEncoder"}
 
 
 @pytest.mark.parametrize(

@@ -246,11 +246,17 @@ class Careless(BaseEstimator):
 )
 def test_views_that_draw_from_anywhere_are_seeded_too(augment, images):
     before = torch.get_rng_state()
-    first, second = (quick(augment=augment, max_epochs=None if i else 200).fit(images[:40]) for i in range(2))
+    first, second = (quick(augment=augment, max_epochs=20).fit(images[:40]) for _ in range(2))
     assert torch.equal(weights(first), weights(second))
     for a, b in zip(first.sample_views(images[:4]), second.sample_views(images[:4]), strict=True):
         np.testing.assert_array_equal(a, b)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.exhaustive
+def test_the_choice_of_epochs_draws_nothing_from_views(images):
+    first, second = (quick(augment=Careless(), max_epochs=n).fit(images[:40]) for n in (None, 200))
+    assert torch.equal(weights(first), weights(second))
 
 
 def test_warm_start_keeps_the_units_of_the_first_images(images):

@@ -450,6 +450,7 @@ print(peak() - begin)
 """
 
 
+@pytest.mark.exhaustive
 @pytest.mark.skipif(
     not Path("/proc/self/clear_refs").exists(), reason="the system does not say what a process peaked at"
 )

@@ -445,6 +445,7 @@ def clouds_log_density(X, noise=(0.5, 2.0)):
     return logsumexp(of_each, axis=0) - np.log(2)
 
 
+@pytest.mark.exhaustive
 def test_noise_of_real_columns_is_learned():
     X, others = two_clouds(), two_clouds(seed=1)
     machine = RBMEncoder(1, max_epochs=100, lr=0.1, random_state=0).fit(X)

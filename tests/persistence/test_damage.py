@@ -173,14 +173,9 @@ def kill_and_look(path: Path, kills: int) -> int:
     return left
 
 
-@FORKS
-def test_writers_that_are_killed_leave_the_old_file_or_the_new(tmp_path):
-    kill_and_look(tmp_path / "file", 5)
-
-
 @pytest.mark.exhaustive
 @FORKS
-def test_writers_that_are_killed_leave_the_old_file_or_the_new_exhaustive(tmp_path):
+def test_writers_that_are_killed_leave_the_old_file_or_the_new(tmp_path):
     assert kill_and_look(tmp_path / "file", 50) > 5
 
 

@@ -419,7 +419,10 @@ CASES = {name: case for name, *case in cases()}
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", list(CASES))
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.exhaustive if i % 3 else ()) for i, name in enumerate(CASES)],
+)
 def test_what_people_build(name, tmp_path):
     estimator, X, y = CASES[name]
     estimator = fitted(clone(estimator), X, y)

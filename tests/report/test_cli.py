@@ -87,6 +87,7 @@ def test_other_files(kind, tmp_path, capsys):
     assert "150 rows, 4 columns, 3 classes" in capsys.readouterr().out
 
 
+@pytest.mark.exhaustive
 def test_default_data_in_a_fresh_process():
     command = [sys.executable, "-W", "error", "-m", "skrep", "compare", "--encoders", "pca", "--resamples", "2"]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ)

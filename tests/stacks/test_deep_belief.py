@@ -385,6 +385,7 @@ def test_up_down_raises_the_bound_of_rows_it_has_not_seen(digits):
     raises_the_bound(options, {"max_epochs": 20, "lr": 0.01, "batch_size": 32}, train, test)
 
 
+@pytest.mark.exhaustive
 def test_up_down_of_real_columns_raises_the_bound():
     rng = np.random.default_rng(0)
     centres = rng.normal(scale=3, size=(4, 6))

@@ -191,7 +191,7 @@ def test_grid_search_and_cross_validation(encoder, language, digits):
     assert cross_val_score(quick(encoder, max_epochs=10, lr=2e-3), X, y, cv=2).mean() > 0.6
     texts, labels = reviews(60)
     grid = {"encoder__pooling": ["mean", "max"], "layer_decay": [0.5, 1.0]}
-    search = GridSearchCV(quick(language), grid, cv=2, n_jobs=2).fit(texts, labels)
+    search = GridSearchCV(quick(language), grid, cv=2).fit(texts, labels)
     assert search.best_estimator_.encoder_.pooling in ("mean", "max")
     assert language.pooling == "mean"
     make_pipeline(quick(encoder)).fit(X, y).predict(X)

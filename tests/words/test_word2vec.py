@@ -602,6 +602,7 @@ def fits():
     return " ".join(digest(quick(**options, pooling="sif").fit_transform(TEXTS)) for options in KINDS.values())
 
 
+@pytest.mark.exhaustive
 def test_fits_and_files_give_the_same_bits_in_a_fresh_process(tmp_path):
     pytest.importorskip("tokenizers")
     cases = saved_cases()
@@ -653,6 +654,7 @@ def test_the_same_pieces_are_learned_each_time(model):
 # --- among scikit-learn's tools --------------------------------------------------------------------------------------
 
 
+@pytest.mark.exhaustive
 def test_pipeline_and_grid_search_in_two_processes():
     texts, y = topical(90)
     pipe = make_pipeline(quick(), LogisticRegression(max_iter=1000))
