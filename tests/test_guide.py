@@ -200,6 +200,7 @@ def no_windows():
 # --- tests -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:Couldn't detect a suitable IP address")  # dask, without a network
 @pytest.mark.usefixtures("small_budgets", "cluster", "no_windows")
 @pytest.mark.parametrize("page", [page for page in PAGES if python_of(page)], ids=name_of)
 def test_the_python_of_a_page_runs(page, folder):

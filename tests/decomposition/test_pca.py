@@ -543,6 +543,7 @@ def test_parts_are_fitted_by_joblib():
     same_axes(reduce(PCAEncoder.merge, fitted), PCA(3, svd_solver="full").fit(X))
 
 
+@pytest.mark.filterwarnings("ignore:Couldn't detect a suitable IP address")  # dask, without a network
 @pytest.mark.exhaustive
 def test_parts_are_fitted_on_a_dask_cluster():
     distributed = pytest.importorskip("distributed", reason="dask.distributed is not installed")

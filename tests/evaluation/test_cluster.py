@@ -24,6 +24,7 @@ def make_search(**options):
     return GridSearchCV(pipe, GRID, cv=FOLDS)
 
 
+@pytest.mark.filterwarnings("ignore:Couldn't detect a suitable IP address")  # dask, without a network
 @pytest.mark.exhaustive
 def test_a_grid_search_over_a_cluster_is_the_one_in_a_process(digits, tmp_path):
     X, y = digits[0][:200], digits[1][:200]
