@@ -34,6 +34,17 @@ PROCESSES = (
     "tests/words/test_training.py",
 )
 KERNELS = ("tests/solvers/", "tests/sparse/", "tests/words/")
+LONGEST = ("processes", "kernels")
+
+
+def scope(nodeid: str) -> str:
+    """What runs in one process."""
+    file = nodeid.split("::")[0]
+    if file in PROCESSES:
+        return "processes"
+    if file.startswith(KERNELS):
+        return "kernels"
+    return nodeid.split("[")[0] if file == "tests/test_contract.py" else file  # as long as ten others
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -42,23 +53,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class Files(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.split("::")[0]
-            if file in PROCESSES:
-                return "processes"
-            if file.startswith(KERNELS):
-                return "kernels"
-            return nodeid.split("[")[0] if file == "tests/test_contract.py" else file  # as long as ten others
+            return scope(nodeid)
 
     return Files(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """First what takes longest, so that no worker is left with it."""
-
-    def place(item: pytest.Item) -> int:  # otherwise as collected
-        return 0 if item.nodeid.split("::")[0] in PROCESSES else 1 if item.nodeid.startswith(KERNELS) else 2
-
-    items.sort(key=place)
+    place = {name: i for i, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(scope(item.nodeid), len(place)))  # otherwise as collected
 
 
 settings.register_profile("suite", deadline=None, max_examples=25, derandomize=True)

@@ -227,6 +227,7 @@ def test_fingerprint():
     code = "from tests.engine.test_checkpoints import *; print(fingerprint((GaussianNoise(.3), abs, {3, 'a'}, make)))"
     environment = os.environ | {"PYTHONHASHSEED": "1"}  # this process has another, or one at random
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, env=environment)
+    assert len(done.stdout) == 65
     assert done.stdout == f"{fingerprint((GaussianNoise(0.3), abs, {3, 'a'}, make))}\n"
 
 

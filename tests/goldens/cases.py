@@ -192,5 +192,10 @@ def results(case: str) -> dict[str, Any]:
     return {"sha256": {"weights": weights, "features": digest(features)}, "norms": norms, "features": features}
 
 
+def close(values: Any, recorded: Any) -> None:
+    """Equal to 1e-5 of the largest value."""
+    np.testing.assert_allclose(values, recorded, rtol=1e-5, atol=1e-5 * np.abs(recorded).max())
+
+
 def expected() -> dict[str, Any]:
     return json.loads((HERE / "expected.json").read_text())

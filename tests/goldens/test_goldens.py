@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import pytest
 
-from tests.goldens.cases import CASES, HERE, expected, machine, results
+from tests.goldens.cases import CASES, HERE, close, expected, machine, results
 
 # fits so short that some neither converge nor spread
 pytestmark = [
@@ -13,11 +13,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::skrep.exceptions.CollapseWarning"),
 ]
 fitted = functools.cache(results)
-
-
-def close(values, recorded):
-    """Equal to 1e-5 of the largest value."""
-    np.testing.assert_allclose(values, recorded, rtol=1e-5, atol=1e-5 * np.abs(recorded).max())
 
 
 @pytest.mark.parametrize("case", CASES)

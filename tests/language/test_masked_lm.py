@@ -18,8 +18,8 @@ import skrep
 import skrep.language.masked_lm
 from skrep import MaskedLMTransformer
 from skrep.backbones import Grid, Transformer
-from skrep.engine import Net
 from skrep.text import SubwordTokenizer
+from tests.engine.test_checkpoints import count_epochs
 from tests.engine.test_training import Ctrl, weights
 
 SMALL = Transformer(n_layers=2, n_heads=2, norm="pre", positions="rotary", activation="glu", eps=1e-5)
@@ -518,16 +518,7 @@ def test_ctrl_c_then_resume(case, at, tmp_path):
 
 @pytest.fixture
 def epochs_trained(monkeypatch):
-    trained = []
-    original = Net.notify
-
-    def notify(net, event, **kwargs):
-        if event == "on_epoch_begin":
-            trained.append(1)
-        original(net, event, **kwargs)
-
-    monkeypatch.setattr(Net, "notify", notify)
-    return trained
+    return count_epochs(monkeypatch)
 
 
 def test_what_does_not_change_training_is_not_in_the_key(tmp_path, epochs_trained):
