@@ -52,7 +52,7 @@ def speed(folder: Path | None, runs: int, n: int, batch_size: int) -> None:
     shape = Transformer(n_layers=4, n_heads=4)
     ours = MaskedLMTransformer(256, backbone=shape, embeddings="random", batch_size=batch_size, random_state=0)
     first = ours.set_params(max_epochs=0).fit(texts)
-    n_tokens = first._read(texts, reset=False).n_tokens
+    n_tokens = first.read(texts, reset=False).size
     print(f"{n} sentences, {n_tokens / n:.1f} tokens each with those that begin and end them, batches of {batch_size}")
     ours.set_params(max_epochs=1)
 

@@ -2,7 +2,7 @@
 
 from skrep._version import __version__
 from skrep.autoencoder import AutoEncoderTransformer
-from skrep.base import RandomEncoder, TorchTransformer
+from skrep.base import TorchTransformer
 from skrep.contrastive import MoCoTransformer, SimCLRTransformer
 from skrep.decomposition import FastICAEncoder, PCAEncoder
 from skrep.energy import DeepBoltzmannEncoder, RBMEncoder
@@ -13,6 +13,7 @@ from skrep.persistence import load, save
 from skrep.sparse import SparseCoder
 from skrep.stacks import DeepBeliefEncoder
 from skrep.supervised import FineTuneClassifier
+from skrep.untrained import RandomEncoder
 from skrep.words import Word2VecTransformer
 
 __all__ = [

@@ -103,7 +103,7 @@ def _onnx_bytes(encoder: Encoder) -> bytes:
             f"the network of this {name} has {n_bytes / 1e9:.1f} GB of weights; one ONNX file holds less than "
             f"{MAX_WEIGHT_BYTES / 1e9:.0f}. Fit one with a smaller backbone."
         )
-    example = torch.zeros(2, *encoder._row_shape)  # sizes of 0 and 1 are taken for constants
+    example = torch.zeros(2, *encoder._outline["shape"])  # sizes of 0 and 1 are taken for constants
     dynamic = ({0: torch.export.Dim("n_samples")},)
     try:
         with _without_news_of_torch():

@@ -14,6 +14,7 @@ Traceback (most recent call last):
 ValueError: Shift(by=-2): by must be a number of at least 0.
 """
 
+import copy
 import dataclasses
 import inspect
 import math
@@ -23,8 +24,21 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, dataclass_transform
 
 import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
 
-__all__ = ["RANDOM_STATE", "Integer", "Real", "SequenceOf", "check_params", "param", "params"]
+__all__ = [
+    "RANDOM_STATE",
+    "FittedParts",
+    "Integer",
+    "Real",
+    "SequenceOf",
+    "check_params",
+    "is_fitted",
+    "param",
+    "params",
+]
 
 T = TypeVar("T")
 
@@ -84,7 +98,7 @@ class SequenceOf:
 RANDOM_STATE = (Integer(low=0, high=2**32 - 1), np.random.RandomState, None)
 
 
-def param(*valid: object, default: T) -> T:
+def param(*valid: object, default: T, trains: bool = True) -> T:
     """Declare a hyper-parameter: its default, and what it accepts.
 
     Parameters
@@ -94,8 +108,10 @@ def param(*valid: object, default: T) -> T:
         a class (its instances) or the builtin ``callable``. With none given, every value is accepted.
     default : object
         The default value.
+    trains : bool, default=True
+        Whether what is trained depends on it: such parameters identify a run in a checkpoint folder.
     """
-    made: T = dataclasses.field(default=default, metadata={"valid": valid})
+    made: T = dataclasses.field(default=default, metadata={"valid": valid, "trains": trains})
     return made
 
 
@@ -134,35 +150,53 @@ def check_params(estimator: Any) -> None:
 _SECTION = re.compile(r"^[A-Z][A-Za-z ]+\n-+$", re.MULTILINE)
 
 
-def _parameter_entries(doc: str) -> dict[str, str]:
-    """The entries under "Parameters" in a numpydoc docstring, by name."""
-    found = re.search(r"^Parameters\n-+\n", doc, re.MULTILINE)
+def _section(doc: str, title: str) -> tuple[int, int]:
+    """Where the body of a section of a numpydoc docstring begins and ends; (0, 0) without one."""
+    found = re.search(rf"^{title}\n-+\n", doc, re.MULTILINE)
     if not found:
-        return {}
+        return 0, 0
     end = _SECTION.search(doc, found.end())
-    body = doc[found.end() : end.start() if end else len(doc)].rstrip()
-    entries = re.split(r"\n(?=\S)", body)
+    return found.end(), end.start() if end else len(doc)
+
+
+def _entries(doc: str, title: str) -> dict[str, str]:
+    """The entries of a section, by name."""
+    start, end = _section(doc, title)
+    entries = re.split(r"\n(?=\S)", doc[start:end].rstrip())
     return {re.split(r"[ :]", entry, maxsplit=1)[0]: entry for entry in entries if entry.strip()}
 
 
 def _complete_docstring(cls: type) -> None:
-    """Add to the class's help the parameters that its bases document, in the order of the signature."""
+    """Add to the class's help the parameters and attributes that its bases document.
+
+    Parameters stand in the order of the signature. Attributes of the class stand first, then those of its bases, the
+    nearest first; one that the class cannot have, by its ``reads``, is left out.
+    """
     doc = inspect.cleandoc(cls.__doc__ or "")
-    entries: dict[str, str] = {}
-    for base in reversed(cls.__mro__[1:]):
-        if dataclasses.is_dataclass(base):
-            entries |= _parameter_entries(inspect.cleandoc(base.__doc__ or ""))
-    own = _parameter_entries(doc)
-    entries |= own
-    names = [name for name in inspect.signature(cls).parameters if name in entries]
-    if not own or not names:
-        cls.__doc__ = doc
-        return
-    start = re.search(r"^Parameters\n-+\n", doc, re.MULTILINE)
-    assert start is not None
-    end = _SECTION.search(doc, start.end())
-    tail = doc[end.start() :] if end else ""
-    cls.__doc__ = doc[: start.end()] + "\n".join(entries[name] for name in names) + "\n\n" + tail
+    bases = [inspect.cleandoc(base.__doc__ or "") for base in cls.__mro__[1:] if dataclasses.is_dataclass(base)]
+    for title in ("Parameters", "Attributes"):
+        entries: dict[str, str] = {}
+        for base in (*reversed(bases), doc):
+            entries |= _entries(base, title)
+        if title == "Parameters":
+            names = [name for name in inspect.signature(cls).parameters if name in entries]
+        else:
+            own = _entries(doc, title)
+            names = [*own, *(name for name in entries if name not in own and _may_have(cls, name))]
+        start, end = _section(doc, title)
+        if start and names:
+            doc = doc[:start] + "\n".join(entries[name] for name in names) + "\n\n" + doc[end:]
+    cls.__doc__ = doc.rstrip()
+
+
+# Fitted attributes of one kind of input.
+_OF_KIND = {"n_features_in_": "table", "image_shape_": "images", "n_channels_in_": "sequences"}
+
+
+def _may_have(cls: type, attribute: str) -> bool:
+    reads = getattr(cls, "reads", ())
+    kind = _OF_KIND.get(attribute)
+    return kind is None or not isinstance(reads, tuple) or kind in reads
 
 
 @dataclass_transform(eq_default=False, field_specifiers=(param, dataclasses.field))
@@ -187,3 +221,30 @@ def params(cls: type[T] | None = None, /, *, kw_only: bool = False) -> Any:
 
     decorated: Callable[[type[T]], type[T]] | type[T] = decorate if cls is None else decorate(cls)
     return decorated
+
+
+class FittedParts:
+    """Mixin of estimators that are made of others: parts that are fitted stay fitted in a clone.
+
+    ``GridSearchCV`` and ``cross_val_score`` clone what they are given; a probe of a fitted encoder would otherwise be
+    one of an unfitted encoder. The parts themselves are shared, their parameters are not.
+    """
+
+    def __sklearn_clone__(self) -> Any:
+        copied = super().__sklearn_clone__()  # type: ignore[misc]
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            part = getattr(self, field.name)
+            if isinstance(part, BaseEstimator) and not isinstance(part, type) and is_fitted(part):
+                setattr(
+                    copied, field.name, copy.copy(part)
+                )  # its parameters can be set without touching the first one's
+        return copied
+
+
+def is_fitted(estimator: Any) -> bool:
+    """Whether an estimator has been fitted."""
+    try:
+        check_is_fitted(estimator)
+    except NotFittedError:
+        return False
+    return True

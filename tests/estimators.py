@@ -16,7 +16,7 @@ from torch import Tensor
 import skrep
 from skrep.backbones import ConvNet
 from skrep.base import Encoder, TorchTransformer
-from skrep.data import Source, read_table
+from skrep.data import Source, read_table, refuse_groups
 from skrep.patches import ImagePatches
 
 ABSTRACT = {"TorchTransformer"}
@@ -53,18 +53,19 @@ class FoldedSource(Source):
     def chunk(self, start: int, stop: int) -> Tensor:
         return self._fold(self.rows.chunk(start, stop))
 
-    def subset(self, index: Tensor) -> Source:
-        return FoldedSource(self.rows.subset(index))
+    def _narrow(self, index: Tensor) -> None:
+        self.rows = self.rows.subset(index)
 
 
 def folded(cls: type) -> type:
     """The class as a method of tables whose rows it sees as images: what scikit-learn's checks can be run on."""
 
-    def _read(self: Any, X: Any, *, reset: bool) -> Source:
+    def read(self: Any, X: Any, y: Any = None, groups: Any = None, *, reset: bool) -> Source:
+        refuse_groups(groups, type(self).__name__)
         return FoldedSource(read_table(self, X, reset=reset))
 
-    # the fields, and so __init__, are the class's own
-    return type(f"{cls.__name__}OnImages", (cls,), {"_read": _read, "__module__": __name__, "_chunk_rows": 64})
+    members = {"read" if issubclass(cls, Encoder) else "_read": read, "__module__": __name__}
+    return type(f"{cls.__name__}OnImages", (cls,), members)  # the fields, and so __init__, are the class's own
 
 
 def as_documents(cls: type) -> type:
@@ -119,7 +120,7 @@ NO_TABLES = IMAGE_ONLY | TEXT_ONLY
 ESTIMATORS = {name: cls for name, cls in public_estimators().items() if name not in NO_TABLES}
 NETWORKS = {name: cls for name, cls in ESTIMATORS.items() if issubclass(cls, Encoder)}
 TRAINED = {name: cls for name, cls in ESTIMATORS.items() if issubclass(cls, TorchTransformer)}
-TAKES_IMAGES = {name: cls for name, cls in NETWORKS.items() if cls()._takes_images}
+TAKES_IMAGES = {name: cls for name, cls in NETWORKS.items() if "images" in cls().reads}
 IMAGES = {f"{name}OnImages": folded(cls) for name, cls in (TAKES_IMAGES | IMAGE_ONLY).items()}
 FOLDED_NETWORKS = NETWORKS | {name: cls for name, cls in IMAGES.items() if issubclass(cls, Encoder)}
 DOCUMENTS = {f"{name}OfRows": as_documents(cls) for name, cls in TEXT_ONLY.items()}

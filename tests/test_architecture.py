@@ -16,7 +16,7 @@ FLOORS = [
     {"engine", "text"},
     {"base"},
     {"export"},
-    {"decomposition", "sparse", "autoencoder", "energy", "contrastive", "words", "language", "supervised"},
+    {"decomposition", "sparse", "autoencoder", "energy", "contrastive", "words", "language", "supervised", "untrained"},
     {"patches", "stacks"},
     {"evaluation"},
     {"displays"},
@@ -24,7 +24,7 @@ FLOORS = [
     {"__init__"},
     {"__main__"},
 ]
-FAMILIES = {"decomposition", "sparse", "autoencoder", "energy", "contrastive", "words", "language", "supervised"}
+FAMILIES = next(floor for floor in FLOORS if "contrastive" in floor)
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
 
 

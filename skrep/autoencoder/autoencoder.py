@@ -21,7 +21,7 @@ from skrep.backbones import (
 )
 from skrep.base import TorchTransformer, Views
 from skrep.data import ArraySource, Batch, Source
-from skrep.engine import encode
+from skrep.data.sources import ENCODED_IMAGES, ENCODED_ROWS
 from skrep.objectives import bernoulli_cross_entropy, squared_error
 from skrep.params import Integer, Real, SequenceOf, check_params, param, params
 from skrep.views import GaussianNoise, MaskingNoise
@@ -58,8 +58,8 @@ class AutoEncoderTransformer(TorchTransformer):
     """A network that compresses each row or image to a code and rebuilds it from there.
 
     It is a denoising autoencoder (Vincent et al. 2010): in training it sees a corrupted row and rebuilds the clean one,
-    for which it must learn how columns hang together. With ``noise=0`` it is the plain one; without hidden layers
-    either, its code spans the subspace of the first principal components (Baldi & Hornik 1989).
+    for which it must learn how columns depend on one another. With ``noise=0`` it is the plain one; without hidden
+    layers either, its code spans the subspace of the first principal components (Baldi & Hornik 1989).
 
     Tables pass through a multilayer perceptron, images through convolutions. Columns are centred, and all divided by
     one common scale, inside the network; columns in different units are better standardised one by one beforehand, as
@@ -93,16 +93,6 @@ class AutoEncoderTransformer(TorchTransformer):
     history_ : list of dict
         One for each epoch: "epoch", "train_loss", "lr", and "valid_loss" with `validation_fraction`. With "mse" the
         loss is the part of the data's variance that is not rebuilt; with "bernoulli" it is nats per column or pixel.
-    n_epochs_ : int
-        Number of epochs trained.
-    resumed_from_ : tuple of (int, int) or None
-        Epochs and batches that a checkpoint had done.
-    n_features_out_ : int
-        Number of features.
-    n_features_in_ : int
-        Number of columns seen in ``fit``, for tables.
-    image_shape_ : tuple of (int, int, int)
-        Height, width and channels of the images seen in ``fit``, for images.
 
     See Also
     --------
@@ -129,11 +119,8 @@ class AutoEncoderTransformer(TorchTransformer):
     tied: bool = param(bool, default=False)
     loss: str = param("mse", "bernoulli", default="mse")
 
-    _shares_batches = True
-
-    @property
-    def _takes_images(self) -> bool:
-        return True
+    reads = ("table", "images")
+    shares_batches = True
 
     def make_module(self, data: Source) -> nn.Module:
         """Hook: encoder and decoder."""
@@ -178,7 +165,7 @@ class AutoEncoderTransformer(TorchTransformer):
 
         return views
 
-    def views_in_data_units(self, module: nn.Module, inputs: Tensor) -> list[Tensor]:
+    def shown_views(self, module: nn.Module, inputs: Tensor) -> list[Tensor]:
         """Hook: the corrupted rows."""
         encoder: Any = module.encoder
         return [encoder.show(encoder.standardize.inverse(inputs))]
@@ -202,7 +189,8 @@ class AutoEncoderTransformer(TorchTransformer):
         """
         codes = self._read_features(X, "codes")
         decoder = _Decoder(self.net_.module_)
-        return encode(decoder, ArraySource(codes), torch.device(self.net_.device), self._chunk_rows)
+        rows = ENCODED_IMAGES if hasattr(self, "image_shape_") else ENCODED_ROWS
+        return ArraySource(codes).encode(decoder, torch.device(self.net_.device), rows)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Minus the reconstruction error, so that greater is better.
@@ -237,7 +225,7 @@ class AutoEncoderTransformer(TorchTransformer):
         """
         rebuilt = self.inverse_transform(self.transform(X))
         encoder, errors, start = self.net_.module_.encoder, [], 0
-        for chunk in self._read(X, reset=False).chunks():
+        for chunk in self.read(X, reset=False).chunks():
             x, p = chunk, torch.from_numpy(rebuilt[start : start + len(chunk)])
             if self.net_.module_.bernoulli:
                 x, p = (encoder.scale(part.to(self.net_.device)).cpu().double() for part in (x.float(), p))

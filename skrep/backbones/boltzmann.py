@@ -178,14 +178,14 @@ class BoltzmannMachine(nn.Module):
     def _quadratic(self, u: Tensor) -> Tensor | float:
         return 0.5 * u[:, : self.n_gaussian].square().sum(1) if self.n_gaussian else 0.0
 
-    def phases(self, data: Tensor, dreamt: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Free energies of data and of what was dreamt, the data's mean hidden units, and those of what was dreamt."""
-        u, n = self.scaled(torch.cat([data, dreamt])), len(data)
-        of_data, of_dreamt, mean, hidden = _TwoPhases.apply(u, n, self.weight, self.visible_bias, self.hidden_bias)
+    def phases(self, data: Tensor, fantasy: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Free energies of data and of fantasy samples, the mean hidden units of the data, and those of the fantasy."""
+        u, n = self.scaled(torch.cat([data, fantasy])), len(data)
+        of_data, of_fantasy, mean, hidden = _TwoPhases.apply(u, n, self.weight, self.visible_bias, self.hidden_bias)
         if self.n_gaussian:
             quadratic: Any = self._quadratic(u)
-            of_data, of_dreamt = of_data + quadratic[:n], of_dreamt + quadratic[n:]
-        return of_data, of_dreamt, mean, hidden
+            of_data, of_fantasy = of_data + quadratic[:n], of_fantasy + quadratic[n:]
+        return of_data, of_fantasy, mean, hidden
 
     def log_conditional(self, v: Tensor, h: Tensor) -> Tensor:
         """Log of the probability (or density) of the visible units given the hidden bits: -> (batch,)."""
@@ -313,19 +313,19 @@ class _TwoPhases(torch.autograd.Function):
         energy = -torch.mv(u, b) - F.softplus(logits).sum(1)
         ctx.save_for_backward(u, weight, b, hidden)
         ctx.n = n
-        ctx.mark_non_differentiable(dreamt := hidden[n:])
+        ctx.mark_non_differentiable(fantasy := hidden[n:])
         ctx.set_materialize_grads(False)
-        return energy[:n], energy[n:], hidden[:n].mean(0), dreamt
+        return energy[:n], energy[n:], hidden[:n].mean(0), fantasy
 
     @staticmethod
     def backward(
-        ctx: Any, of_data: Tensor | None, of_dreamt: Tensor | None, of_mean: Tensor | None, _: None
+        ctx: Any, of_data: Tensor | None, of_fantasy: Tensor | None, of_mean: Tensor | None, _: None
     ) -> tuple[Any, ...]:
         u, weight, b, hidden = ctx.saved_tensors
         n, of_one = ctx.n, u.new_zeros(())
         of_data = of_one.expand(n) if of_data is None else of_data
-        of_dreamt = of_one.expand(len(u) - n) if of_dreamt is None else of_dreamt
-        of_energy = torch.cat([of_data, of_dreamt])
+        of_fantasy = of_one.expand(len(u) - n) if of_fantasy is None else of_fantasy
+        of_energy = torch.cat([of_data, of_fantasy])
         of_logits = hidden * -of_energy[:, None]
         if of_mean is not None:
             h = hidden[:n]
@@ -358,7 +358,7 @@ class Phases(NamedTuple):
     ----------
     data : torch.Tensor of shape (batch,)
         Free energies of the data.
-    dreamt : torch.Tensor of shape (n_chains,)
+    fantasy : torch.Tensor of shape (n_chains,)
         Free energies of the chains.
     hidden : torch.Tensor of shape (n_hidden,)
         Mean of each hidden unit over the data.
@@ -369,7 +369,7 @@ class Phases(NamedTuple):
     """
 
     data: Tensor
-    dreamt: Tensor
+    fantasy: Tensor
     hidden: Tensor
     inferred: Tensor | None
     chain: Tensor
@@ -427,24 +427,24 @@ class BoltzmannTraining(nn.Module):
         self.register_buffer("newest", torch.ones(()))
 
     def forward(self, pair: tuple[Tensor, Tensor]) -> Phases:
-        data, dreamt = pair  # (batch, n_visible), (n_chains, n_visible)
+        data, fantasy = pair  # (batch, n_visible), (n_chains, n_visible)
         machine = self.machine if self.training else self.average
-        of_data, of_dreamt, hidden, chain = machine.phases(data, dreamt)
+        of_data, of_fantasy, hidden, chain = machine.phases(data, fantasy)
         inferred = None
         if self.n_observed < data.shape[1]:
             inferred = data[:, self.n_observed :]  # (batch, n_visible - n_observed)
             if not self.training:
                 of_data = of_data - entropy(inferred)
-                of_dreamt = of_dreamt - entropy(dreamt[:, self.n_observed :])
+                of_fantasy = of_fantasy - entropy(fantasy[:, self.n_observed :])
             inferred = inferred.mean(0)
-        return Phases(of_data, of_dreamt, hidden, inferred, chain)
+        return Phases(of_data, of_fantasy, hidden, inferred, chain)
 
     @property
     def average(self) -> BoltzmannMachine:
         """The encoder's machine."""
         return self._average[0]
 
-    def dream(self, hidden: Tensor, n_gibbs: int, generator: torch.Generator) -> Tensor:
+    def sample_model(self, hidden: Tensor, n_gibbs: int, generator: torch.Generator) -> Tensor:
         """Visible units of chains that start at hidden units with these means, `n_gibbs` steps on."""
         v = self.machine.draw_visible(draw_bits(hidden, generator), generator)
         return self.machine.gibbs(v, n_gibbs - 1, generator)
@@ -466,7 +466,7 @@ class BoltzmannTraining(nn.Module):
         hidden.addmv_(weight.t(), mean, alpha=-1)
 
     @torch.no_grad()
-    def settle(self, phases: Phases) -> None:
+    def update_averages(self, phases: Phases) -> None:
         """After a step: move the chains, the running means and the average on."""
         if self.machine.n_gaussian:
             self.machine.log_scale.clamp_(LEAST_LOG_SCALE, 0)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from skrep.backbones.convnet import ConvNet
 from skrep.backbones.layers import Linear, Pixels, Standardize, by_channel, by_column
 from skrep.backbones.mlp import WideAndDeep
-from skrep.data import ShapeSource, Source
+from skrep.data import Source
 
 __all__ = ["InputEncoder", "make_encoder"]
 
@@ -36,11 +36,10 @@ class InputEncoder(nn.Module):
     def __init__(self, scale: nn.Module, standardize: nn.Module, backbone: nn.Module, layer: str | int | None = None):
         super().__init__()
         self.scale, self.standardize, self.backbone = scale, standardize, backbone
-        self.width: int | None = None  # of the backbone's output, where it is known
         self.layer = _find_layer(backbone, layer)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._read(self.standardize(self.scale(x)))  # (batch, ...) -> (batch, n_features_out)
+        return self._features(self.standardize(self.scale(x)))  # (batch, ...) -> (batch, n_features_out)
 
     def embed(self, views: Tensor) -> Tensor:
         """Output of the backbone for what views made of scaled rows."""
@@ -58,7 +57,7 @@ class InputEncoder(nn.Module):
         """The parts of the backbone from the input to the output."""
         return [[part] for part in self.backbone.children()] or [[self.backbone]]
 
-    def _read(self, x: Tensor) -> Tensor:
+    def _features(self, x: Tensor) -> Tensor:
         if self.layer is None:
             output: Tensor = self.backbone(x)
             return output
@@ -144,9 +143,7 @@ def make_encoder(
         scale = Pixels(low, high)
         standardize = _standardize_images(data, low, high)
     encoder = InputEncoder(scale, standardize, network, layer)
-    known = data.width if isinstance(data, ShapeSource) else None
-    width = _output_width(encoder, data) if known is None else known
-    encoder.width = width
+    width = data.fact("width", lambda: _output_width(encoder, data))
     if n_components is None and next(network.parameters(), None) is None:
         raise ValueError(
             f"backbone={type(network).__name__} has no parameters: there is nothing to learn. Put a layer behind it, "

@@ -1,4 +1,4 @@
-"""Networks that learn to recognise a sample in two distorted views of it."""
+"""Networks that learn that two augmented views show the same sample."""
 
 from skrep.contrastive.moco import MoCoTransformer
 from skrep.contrastive.simclr import SimCLRTransformer

@@ -1,4 +1,4 @@
-"""MoCo: a view of a sample must find the other one among many keys (He et al. 2020, arXiv:1911.05722)."""
+"""MoCo: a view of a sample finds the other one among many keys (He et al. 2020, arXiv:1911.05722)."""
 
 import contextlib
 import copy
@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
-from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skrep.backbones import InputEncoder, ProjectionHead, Spread, make_encoder, split_batch_norm
-from skrep.base import TorchTransformer, Views
-from skrep.data import Batch, ShapeSource, Source
-from skrep.engine import Ranks
+from skrep.base import Views
+from skrep.contrastive.two_views import TwoViews
+from skrep.data import Batch, Source
+from skrep.engine import join_ranks
 from skrep.objectives import info_nce
 from skrep.params import Integer, Real, param, params
-from skrep.views import default_views, resolve_views
 from skrep.views.image import Interval
 
 __all__ = ["MoCoTransformer"]
@@ -28,7 +28,7 @@ LARGEST_QUEUE = 1024
 
 
 class Candidates(NamedTuple):
-    """What queries are held against besides the keys of their own batch."""
+    """Extra keys that queries are contrasted with."""
 
     positives: Tensor | None  # (batch, projection_dim); None: keys of the batch
     negatives: Tensor | None  # (n_negatives, projection_dim); None: keys of the other rows of the batch
@@ -156,21 +156,15 @@ class MoCo(nn.Module):
 
 
 @params
-class MoCoTransformer(TorchTransformer):
-    """A network that learns to recognise a row in two random distortions of it, among the keys in a dictionary.
+class MoCoTransformer(TwoViews):
+    """A network that learns that two augmented views show the same row, or image, among the keys in a dictionary.
 
-    Each row of a batch is distorted twice at random; for each view, the query, the network must tell the key that comes
-    from the row's other view from keys of other rows. How many other keys there are does not hang on the batch size:
-    they are kept in a dictionary (He et al. 2020).
+    Each row of a batch is augmented twice at random; for each view, the query, the network must find the key of the
+    row's other view among keys of other rows. The number of negatives is independent of the batch size: keys are kept
+    in a dictionary (He et al. 2020).
 
     Parameters
     ----------
-    n_components : int or None, default=None
-        Number of features. None takes the backbone's own width.
-    backbone : WideAndDeep, MLP, ConvNet, ResNet, torch.nn.Module or None, default=None
-        The network, from :mod:`skrep.backbones`, as in :class:`SimCLRTransformer`.
-    augment : view, str, list of them or None, default=None
-        How views are made: parts of :mod:`skrep.views` or their names, applied in order.
     dictionary : {"queue", "memory_bank", "end_to_end"}, default="queue"
         Where negatives come from. "queue": the latest keys, by a second network whose weights are a moving average of
         the first one's. "memory_bank": one key a row, from when it was last seen; as many as `queue_size` are drawn for
@@ -181,7 +175,7 @@ class MoCoTransformer(TorchTransformer):
         How slowly keys follow. For "queue": the decay of the weights' moving average in a step. For "memory_bank": that
         of each row's key. A pair is a schedule, rising from the first number to the second along half a cosine (Grill
         et al. 2020), over the whole of ``fit``; ``partial_fit`` stays at the first. None takes 0.99 and 0.5. For
-        "end_to_end" there is nothing that follows.
+        "end_to_end" it has no effect.
     symmetric : bool, default=True
         Whether both views of a row ask for each other, or only the first for the second. With a queue that is half the
         work in an epoch, and in the same time about as good.
@@ -191,11 +185,6 @@ class MoCoTransformer(TorchTransformer):
         device). For "queue" only.
     temperature : float, default=0.2
         Divides the similarities: the lower it is, the more the hardest negatives count.
-    projection_dim : int, default=64
-        Width of the projections between which similarities are computed.
-    layer : str, int or None, default=None
-        The block of the backbone whose output ``transform`` returns, averaged over the image: its name or its position
-        among the backbone's children. None is the backbone's output.
 
     Attributes
     ----------
@@ -210,16 +199,6 @@ class MoCoTransformer(TorchTransformer):
         with "end_to_end" at log(batch_size).
         "projection_std" is 1 where projections lie in all directions alike and 0 where all are the same;
         "effective_rank" is the number of directions that they use.
-    n_epochs_ : int
-        Number of epochs trained.
-    resumed_from_ : tuple of (int, int) or None
-        Epochs and batches that a checkpoint had done.
-    n_features_out_ : int
-        Number of features.
-    n_features_in_ : int
-        Number of columns seen in ``fit``, for tables.
-    image_shape_ : tuple of (int, int, int)
-        Height, width and channels of the images seen in ``fit``, for images.
 
     See Also
     --------
@@ -237,25 +216,12 @@ class MoCoTransformer(TorchTransformer):
     ((1797, 512), 449)
     """
 
-    n_components: int | None = param(Integer(low=1), None, default=None)
-    backbone: Any = param(BaseEstimator, nn.Module, None, default=None)
-    augment: Any = param(default=None)
     dictionary: str = param("queue", "memory_bank", "end_to_end", default="queue")
     queue_size: int | None = param(Integer(low=1), None, default=None)
     momentum: float | tuple[float, float] | None = param(Real(low=0, high=1), Interval(0, 1), None, default=None)
     symmetric: bool = param(bool, default=True)
     bn_splits: int = param(Integer(low=1), default=1)
     temperature: float = param(Real(low=0, open_low=True), default=0.2)
-    projection_dim: int = param(Integer(low=1), default=64)
-    layer: str | int | None = param(str, Integer(), None, default=None)
-
-    # Measured: as for SimCLR, small steps; see docs/defaults.md.
-    _largest_batch = 128
-    _shares_batches = True
-
-    @property
-    def _takes_images(self) -> bool:
-        return True
 
     def make_module(self, data: Source) -> nn.Module:
         """Hook: encoder, projection head and dictionary."""
@@ -264,15 +230,13 @@ class MoCoTransformer(TorchTransformer):
         return MoCo(encoder, width, self.projection_dim, dictionary, self.symmetric, self.bn_splits)
 
     def make_views(self, data: Source, module: nn.Module) -> Views:
-        """Hook: two distortions of each row, against the dictionary."""
-        view = resolve_views(self.augment, default_views(data.shape))
-        scale: Any = module.encoder.scale  # type: ignore[union-attr]
+        """Hook: two augmented views of each row, and the keys in the dictionary."""
+        two_views = super().make_views(data, module)
         recall: Any = module.dictionary.recall  # type: ignore[union-attr]
         n_asked = 2 if self.symmetric else 1
 
         def views(batch: Batch, generator: torch.Generator) -> tuple[Any, Candidates]:
-            scaled = scale(batch.x)
-            pairs = view(torch.cat([scaled, scaled]), generator)  # (2 * batch, ...)
+            pairs, _ = two_views(batch, generator)  # (2 * batch, ...)
             index = batch.index.to(pairs.device)
             order = None
             if self.bn_splits > 1:
@@ -296,53 +260,47 @@ class MoCoTransformer(TorchTransformer):
         ]
         return torch.stack(losses).mean()
 
-    def after_step(self, module: nn.Module, outputs: Projections) -> None:
-        """Seam: the dictionary gets the batch's keys, after both views have been asked."""
-        module.dictionary.remember(module, outputs, self._momentum(self.net_.done_))  # type: ignore[union-attr, operator]
-        module.spread.add(outputs.queries)  # type: ignore[operator]
+    def after_step(self, module: nn.Module, outputs: Projections, progress: float) -> None:  # type: ignore[override]
+        """Hook: the dictionary gets the batch's keys, after both views have been asked."""
+        module.dictionary.remember(module, outputs, self._momentum(progress))  # type: ignore[union-attr, operator]
+        super().after_step(module, outputs.queries, progress)
 
-    def after_epoch(self, module: nn.Module) -> dict[str, float]:
-        """Seam: how far projections are spread."""
-        return module.spread.read(type(self).__name__)  # type: ignore[union-attr, operator, no-any-return]
-
-    def views_in_data_units(self, module: nn.Module, inputs: Any) -> list[Tensor]:
+    def shown_views(self, module: nn.Module, inputs: Any) -> list[Tensor]:
         """Hook: the first views, then the second."""
-        return [module.encoder.show(view) for view in inputs[0].chunk(2)]  # type: ignore[union-attr, operator]
+        return super().shown_views(module, inputs[0])
 
-    def _build_net(self, data: Source, seed: int) -> None:
-        super()._build_net(data, seed)
-        dictionary = self.net_.module_.dictionary
-        self.queue_size_ = dictionary.n_negatives
-        self._n_rows = len(data)
-
-    def _join_ranks(self, data: Source) -> Ranks:
-        ranks = super()._join_ranks(data)
-        if ranks.size > 1 and self.bn_splits > 1:
+    def check(self, data: Source, module: nn.Module) -> None:
+        """Hook: a memory bank has a place for each row that it was made for, and batches are split by one process."""
+        n_processes = join_ranks().size
+        if self.bn_splits > 1 and n_processes > 1:
             raise ValueError(
                 f"{type(self).__name__}(bn_splits={self.bn_splits}) splits the batch of a single process, but "
-                f"{ranks.size} train together. Set bn_splits=1."
+                f"{n_processes} train together. Set bn_splits=1."
             )
-        return ranks
-
-    def _check_rows(self, data: Source) -> None:
-        super()._check_rows(data)
-        if self.dictionary == "memory_bank" and len(data) != self._n_rows:
+        if self.dictionary == "memory_bank" and len(data) != len(module.dictionary.keys):  # type: ignore[union-attr, arg-type]
             raise ValueError(
                 f"{type(self).__name__}(dictionary='memory_bank') got {len(data)} rows, but its bank has a place for "
-                f"each of the {self._n_rows} rows that it was trained on. Go on with just those, or use "
+                f"each of the {len(module.dictionary.keys)} rows that it was trained on. Go on with just those, or use "  # type: ignore[union-attr, arg-type]
                 "dictionary='queue'."
             )
 
-    def _momentum(self, done: float) -> float:
+    @property
+    def queue_size_(self) -> int:
+        """Number of negatives; 0 for "end_to_end"."""
+        check_is_fitted(self)
+        n_negatives: int = self.net_.module_.dictionary.n_negatives
+        return n_negatives
+
+    def _momentum(self, progress: float) -> float:
         if self.momentum is None:
             return {"queue": 0.99, "memory_bank": 0.5, "end_to_end": 0.0}[self.dictionary]
         if not isinstance(self.momentum, Sequence):
             return self.momentum
         first, last = self.momentum
-        return last - (last - first) * 0.5 * (1 + math.cos(math.pi * done))
+        return last - (last - first) * 0.5 * (1 + math.cos(math.pi * progress))
 
     def _make_dictionary(self, data: Source) -> InBatch | Queue | MemoryBank:
-        name, n_rows = type(self).__name__, len(data)
+        name, n_rows = type(self).__name__, data.fact("n_rows", lambda: len(data))
         if self.dictionary != "queue" and self.bn_splits > 1:
             raise ValueError(
                 f"{name}(bn_splits={self.bn_splits}, dictionary={self.dictionary!r}): parts are for keys that a second "
@@ -360,19 +318,19 @@ class MoCoTransformer(TorchTransformer):
                     "the batch. Leave queue_size out and set batch_size, or use dictionary='queue'."
                 )
             return InBatch()
-        if isinstance(data, ShapeSource):
-            size, n_rows = getattr(self, "queue_size_", 1), getattr(self, "_n_rows", 1)
-        elif self.queue_size is None:
-            fitted = getattr(self, "queue_size_", 0) if self.warm_start else 0
-            size = fitted or max(1, min(LARGEST_QUEUE, n_rows // 4))
-        elif self.queue_size <= n_rows:
-            size = self.queue_size
-        else:
+        size = self.queue_size or data.fact("queue_size", lambda: self._default_queue(n_rows))
+        if size > n_rows and self.queue_size is not None:
             raise ValueError(
-                f"{name}(queue_size={self.queue_size}): there are only n_samples = {n_rows} rows to be told apart; a "
-                f"{self.dictionary.replace('_', ' ')} of more keys would hold rows several times. Use at most "
-                f"{n_rows}, or None, which sizes it."
+                f"{name}(queue_size={size}) exceeds n_samples = {n_rows}: the {self.dictionary.replace('_', ' ')} "
+                f"would contain duplicates. Use at most {n_rows}, or None, which sizes it."
             )
         if self.dictionary == "queue":
             return Queue(size, self.projection_dim)
         return MemoryBank(n_rows, self.projection_dim, size)
+
+    def _default_queue(self, n_rows: int) -> int:
+        if self.warm_start and hasattr(self, "_outline"):  # as large as that of the last fit
+            fitted: int = dict(self._outline["facts"]).get("queue_size", 0)
+            if fitted:
+                return fitted
+        return max(1, min(LARGEST_QUEUE, n_rows // 4))

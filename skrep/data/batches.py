@@ -1,43 +1,43 @@
-"""Batches of rows in an order drawn from a generator."""
+"""Batches: some rows on the device, with what belongs to them."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from skrep.data.sources import Source
-
-__all__ = ["Batch", "ordered_batches", "shuffled_batches"]
+__all__ = ["Batch", "evenly"]
 
 
 @dataclass(slots=True)
 class Batch:
-    """Some rows on the device: `x` (batch, ...), `y` (batch, ...) or None, and their positions `index` (batch,)."""
+    """Some rows on the device.
 
-    x: Any  # a tensor; of texts, what their source gives
+    Parameters
+    ----------
+    x : torch.Tensor or tuple of them
+        The rows, (batch, ...); what the source gives, where they are not of one shape.
+    y : torch.Tensor or None
+        Their labels or targets, (batch, ...).
+    index : torch.Tensor of shape (batch,)
+        Their positions in the source, on the CPU.
+    groups : torch.Tensor of shape (batch,) or None, default=None
+        The number of the group that each belongs to.
+    progress : float, default=0.0
+        Share of training done, in [0, 1]; 0 in ``partial_fit``, which has no end, and 1 in validation.
+    """
+
+    x: Any
     y: Tensor | None
     index: Tensor
+    groups: Tensor | None = None
+    progress: float = 0.0
 
 
-def _batches(data: Source, order: Tensor, batch_size: int, device: torch.device) -> Iterator[Batch]:
-    # as even as can be: no small, noisy batch at the end of each epoch, and none of a single row
-    n_batches = math.ceil(len(order) / batch_size)
-    if batch_size > 1:
+def evenly(order: Tensor, size: int) -> tuple[Tensor, ...]:
+    """Positions in parts of at most `size`, as even as can be; 3 where 2 would leave a single row."""
+    # no small, noisy batch at the end of each epoch, and none of a single row
+    n_batches = math.ceil(len(order) / size)
+    if size > 1:
         n_batches = min(n_batches, len(order) // 2)
-    for index in order.tensor_split(max(1, n_batches)):
-        yield Batch(data.take(index, device), None if data.y is None else data.y[index].to(device), index)
-
-
-def shuffled_batches(
-    data: Source, batch_size: int, device: torch.device, generator: torch.Generator
-) -> Iterator[Batch]:
-    """One epoch of the rows in random order, in batches of at most `batch_size`; 3 where 2 would leave a single row."""
-    return _batches(data, torch.randperm(len(data), generator=generator), batch_size, device)
-
-
-def ordered_batches(data: Source, batch_size: int, device: torch.device) -> Iterator[Batch]:
-    """The rows in order, in batches as :func:`shuffled_batches` makes them."""
-    return _batches(data, torch.arange(len(data)), batch_size, device)
+    return order.tensor_split(max(1, n_batches))

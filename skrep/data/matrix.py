@@ -49,7 +49,8 @@ class Matrix:
     def take(self, index: np.ndarray) -> np.ndarray:
         """The rows at `index`, as :meth:`chunk` returns them."""
         if isinstance(self._rows, Source):
-            return self._rows.take(torch.from_numpy(index), torch.device("cpu")).numpy()
+            rows: np.ndarray = self._rows.take(torch.from_numpy(index), torch.device("cpu")).numpy()
+            return rows
         return self._read(index)
 
     def _read(self, selection: Any) -> np.ndarray:

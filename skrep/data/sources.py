@@ -4,14 +4,18 @@ A source hands out batches as float32 tensors on the device and keeps its rows i
 (uint8 pixels stay uint8 until their batch), so that data larger than memory is read piece by piece.
 """
 
+import copy
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from skrep.data.batches import Batch, evenly
+from skrep.data.encode import encode
 
 __all__ = ["ArraySource", "DatasetSource", "ShapeSource", "Source"]
 
@@ -25,8 +29,16 @@ CACHE_BYTES = 2**20
 MOST_VALUES = 2**26
 
 
+# Rows that pass through a network at a time, always; padding is costly where a row is.
+ENCODED_ROWS, ENCODED_IMAGES = 256, 64
+
+T = TypeVar("T")
+
+
 class Source(ABC):
-    """Rows that can be read by position.
+    """Rows that can be read by position, with the labels and the groups that belong to them.
+
+    A source decides all that depends on the modality: how rows are put in batches, measured and encoded.
 
     Attributes
     ----------
@@ -34,32 +46,132 @@ class Source(ABC):
         Number of rows.
     shape : tuple of int
         The shape of one row.
-    y : torch.Tensor or None
-        What belongs to each row (labels, targets), for the methods that use it.
+    y : torch.Tensor of shape (n_samples, ...) or None
+        Labels (int64: classes) or targets, for the methods that use them.
+    groups : torch.Tensor of shape (n_samples,) or None
+        The number of the group that each row belongs to.
+    facts : list of (str, int)
+        What :meth:`fact` found, in order.
     """
 
     n_samples: int
     shape: tuple[int, ...]
     y: Tensor | None = None
+    groups: Tensor | None = None
+    facts: list[tuple[str, int]]
+    _rows: Tensor | None = None  # positions in what the rows are read from; None: all
     _moments: tuple[Tensor, Tensor] | None = None
     _range: tuple[float, float] | None = None
     _is_binary: bool | None = None
+    _whole: "Source | None" = None  # what this is a part of
 
     @abstractmethod
-    def take(self, index: Tensor, device: torch.device) -> Tensor:
+    def take(self, index: Tensor, device: torch.device) -> Any:
         """The rows at `index` (int64, on the CPU) as float32 on `device`, of shape ``(len(index), *shape)``."""
 
     @abstractmethod
     def chunk(self, start: int, stop: int) -> Tensor:
         """Rows `start` to `stop` on the CPU: uint8 as they are, everything else as float32."""
 
-    @abstractmethod
-    def subset(self, index: Tensor) -> "Source":
-        """A source of the rows at `index`, without copying them."""
+    # --- training ------------------------------------------------------------------------------------------------
+
+    def batches(self, size: int, device: torch.device, generator: torch.Generator) -> Iterator[Batch]:
+        """One epoch of batches of at most `size` rows: here all rows, in an order drawn from a CPU generator."""
+        return self._batches(torch.randperm(len(self), generator=generator), size, device)
+
+    def in_order(self, size: int, device: torch.device, generator: torch.Generator | None = None) -> Iterator[Batch]:
+        """The same batches every time, for validation: here the rows in order; others may draw from `generator`."""
+        return self._batches(torch.arange(len(self)), size, device)
+
+    def _batches(self, order: Tensor, size: int, device: torch.device) -> Iterator[Batch]:
+        y, groups = self.y, self.groups
+        for index in evenly(order, size):
+            batch = Batch(self.take(index, device), None if y is None else y[index].to(device), index)
+            if groups is not None:
+                batch.groups = groups[index].to(device)
+            yield batch
+
+    def small_batch(self, generator: torch.Generator) -> Batch:
+        """A few rows on the CPU, put together as in training: to try out what a step costs."""
+        return next(self.sample(2).batches(2, torch.device("cpu"), generator))
+
+    @property
+    def rows_per_epoch(self) -> int:
+        """Rows in all batches of one epoch."""
+        return len(self)
+
+    @property
+    def size(self) -> int:
+        """How much there is of the data, for the work that an epoch is: here rows; of texts tokens."""
+        return len(self)
 
     def kept_on(self, device: torch.device, most_bytes: int) -> "Source":
         """The same rows, moved to a device for good, where they are in memory and not too large; else itself."""
         return self
+
+    # --- use -----------------------------------------------------------------------------------------------------
+
+    def encode(self, network: nn.Module, device: torch.device, rows: int | None = None) -> np.ndarray:
+        """The output of a network for each row, in eval mode, independent of the rows beside it.
+
+        Parameters
+        ----------
+        network : torch.nn.Module
+            Maps (rows, ...) to (rows, ...).
+        device : torch.device
+            Where it is.
+        rows : int or None, default=None
+            How many pass at a time, always. None takes 64 images or 256 other rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, ...), float32
+        """
+        rows = rows or (ENCODED_IMAGES if len(self.shape) == 3 else ENCODED_ROWS)
+        return encode(network, self, device, rows)
+
+    # --- parts ---------------------------------------------------------------------------------------------------
+
+    def subset(self, index: Tensor) -> Self:
+        """A source of the rows at `index`, without copying them, with their labels, groups and the range of all."""
+        part = copy.copy(self)
+        part.n_samples, part.facts, part._whole = len(index), [], self
+        part._moments = part._is_binary = None
+        part.y = None if self.y is None else self.y[index]
+        part.groups = None if self.groups is None else self.groups[index]
+        part._narrow(index)
+        return part
+
+    def _narrow(self, index: Tensor) -> None:
+        """Keep the rows at `index` only; labels and groups are cared for."""
+        self._rows = index if self._rows is None else self._rows[index]
+
+    def anew(self) -> Self:
+        """The same rows for another estimator: without labels, groups and facts."""
+        other = copy.copy(self)
+        other.y, other.groups, other.facts = None, None, []
+        return other
+
+    def sample(self, most: int) -> Self:
+        """At most this many rows, evenly spaced."""
+        if len(self) <= most:
+            return self
+        return self.subset(torch.linspace(0, len(self) - 1, most, dtype=torch.float64).long())
+
+    # --- what networks are built from ----------------------------------------------------------------------------
+
+    def fact(self, name: str, find: Callable[[], int]) -> int:
+        """A whole number that these data decide, or a trial with them, such as the width of a backbone's output.
+
+        Where a saved network is built anew there are no rows, and the file says what was found, in the same order.
+        """
+        value = find()
+        self.__dict__.setdefault("facts", []).append((name, value))
+        return value
+
+    def outline(self) -> dict[str, Any]:
+        """Shapes and facts, which a file keeps: all that :func:`~skrep.data.from_outline` needs."""
+        return {"shape": tuple(self.shape), "facts": list(self.__dict__.get("facts", []))}
 
     def __len__(self) -> int:
         return self.n_samples
@@ -69,6 +181,12 @@ class Source(ABC):
         rows = rows or max(1, CHUNK_BYTES // (8 * max(1, int(np.prod(self.shape)))))
         for start in range(0, self.n_samples, rows):
             yield self.chunk(start, min(start + rows, self.n_samples))
+
+    def content(self) -> Iterator[Tensor | None]:
+        """Everything that training may see, for a hash: all rows in order, labels and groups."""
+        yield from self.chunks()
+        yield self.y
+        yield self.groups
 
     def blocks(self) -> Iterator[Tensor]:
         """The same in blocks that fit into the processor's cache, for several passes over each."""
@@ -83,7 +201,9 @@ class Source(ABC):
         return (0.0, 1.0) if low >= 0 and high <= 1 else (low, high)
 
     def range(self) -> tuple[float, float]:
-        """Smallest and largest value."""
+        """Smallest and largest value; of a part of the data, those of the whole."""
+        if self._whole is not None:
+            return self._whole.range()
         if self._range is None:
             low, high = zip(*(map(float, block.aminmax()) for block in self.blocks()), strict=True)
             self._range = min(low), max(high)
@@ -103,12 +223,6 @@ class Source(ABC):
         if self._is_binary is None:
             self._is_binary = all(bool((block == block.bool()).all()) for block in self.blocks())
         return self._is_binary
-
-    def sample(self, most: int) -> "Source":
-        """At most this many rows, evenly spaced."""
-        if len(self) <= most:
-            return self
-        return self.subset(torch.linspace(0, len(self) - 1, most, dtype=torch.float64).long())
 
     def moments(self) -> tuple[Tensor, Tensor]:
         """Mean and variance (divided by n) over the rows, each of `shape`, float64, in one pass.
@@ -170,12 +284,9 @@ class ArraySource(Source):
         n_bytes = math.prod(self.shape) * self.chunk(0, 1).element_size() * self.n_samples
         if n_bytes > most_bytes or is_memory_mapped(self._array):
             return self
-        kept = ArraySource(torch.cat([chunk.to(device) for chunk in self.chunks()]))
-        kept.y = self.y
+        kept = copy.copy(self)
+        kept._array, kept._rows = torch.cat([chunk.to(device) for chunk in self.chunks()]), None
         return kept
-
-    def subset(self, index: Tensor) -> "ArraySource":
-        return ArraySource(self._array, index if self._rows is None else self._rows[index])
 
 
 class DatasetSource(Source):
@@ -231,9 +342,6 @@ class DatasetSource(Source):
     def chunk(self, start: int, stop: int) -> Tensor:
         return self._gather(torch.arange(start, stop))
 
-    def subset(self, index: Tensor) -> "DatasetSource":
-        return DatasetSource(self._dataset, index if self._rows is None else self._rows[index])
-
 
 def _as_tensor(rows: Any) -> Tensor:
     """Rows as a tensor: uint8 as they are, everything else as float32, so that one value is one number everywhere."""
@@ -268,8 +376,10 @@ class ShapeSource(Source):
     ----------
     shape : tuple of int
         The shape of one row.
-    width : int or None
-        Width of the backbone's output, which is tried out otherwise.
+    facts : list of (str, int), default=()
+        What was found of the data.
+    moments_of : tuple of int or None, default=None
+        The shape of mean and variance, where it is not that of a row.
 
     Raises
     ------
@@ -277,14 +387,18 @@ class ShapeSource(Source):
         If nothing could have that shape.
     """
 
-    def __init__(self, shape: tuple[int, ...], width: int | None):
+    def __init__(
+        self, shape: tuple[int, ...], facts: Sequence[tuple[str, int]] = (), moments_of: tuple[int, ...] | None = None
+    ):
         if not 1 <= len(shape) <= 3 or not 0 < math.prod(shape) <= MOST_VALUES or min(shape) < 1:
             raise ValueError(f"rows cannot have the shape {shape}")
-        if not (width is None or (type(width) is int and width > 0)):
-            raise ValueError(f"a network cannot have the width {width}")
-        self.n_samples, self.shape, self.width = 0, shape, width
+        for name, value in facts:
+            if type(value) is not int or value < 0:
+                raise ValueError(f"{name} of the data cannot be {value}")
+        self.n_samples, self.shape, self._known = 0, shape, list(facts)
         mean, variance = (torch.tensor(value, dtype=torch.float64, device="cpu") for value in (0, 1))
-        self._moments = mean.expand(shape), variance.expand(shape)
+        moments_of = shape if moments_of is None else moments_of
+        self._moments = mean.expand(moments_of), variance.expand(moments_of)
         self._range = 0.0, 1.0
 
     def take(self, index: Tensor, device: torch.device) -> Tensor:
@@ -293,5 +407,14 @@ class ShapeSource(Source):
     def chunk(self, start: int, stop: int) -> Tensor:
         return torch.zeros(stop - start, *self.shape)
 
-    def subset(self, index: Tensor) -> "Source":
+    def fact(self, name: str, find: Callable[[], int]) -> int:
+        """What the file says; after the last of it, what can be found from shapes alone."""
+        if not self._known:
+            return find()
+        known, value = self._known.pop(0)
+        if known != name:
+            raise ValueError(f"they ask for {name} of the data, the file has {known}")
+        return value
+
+    def subset(self, index: Tensor) -> Self:
         return self

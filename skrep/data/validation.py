@@ -1,5 +1,6 @@
 """What a user passes as X, checked once and turned into a :class:`~skrep.data.Source`."""
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,12 +10,37 @@ from sklearn.utils.validation import validate_data
 
 from skrep.data.sources import ArraySource, DatasetSource, Source, is_memory_mapped, tensor_to_array
 
-__all__ = ["read_rows", "read_table", "refuse_other_units"]
+__all__ = ["read", "read_images", "read_rows", "read_table", "refuse_other_kinds", "refuse_other_units"]
 
 LARGEST = float(np.finfo(np.float32).max)
 
 # A last axis of more than this many channels, with this few on the second, is a channels-first array.
 MAX_CHANNELS = 4
+
+
+def read(estimator: Any, X: Any, *, reset: bool) -> Source:
+    """Validate rows of a kind that the estimator reads, and return them as a source.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its ``reads`` names the kinds: "table", "images" or both.
+    X : array-like, list, DataFrame, torch.Tensor, ImageFiles or torch.utils.data.Dataset
+        The rows.
+    reset : bool
+        True in ``fit``.
+
+    Returns
+    -------
+    Source
+
+    Raises
+    ------
+    ValueError, TypeError
+        If `X` is of another kind, or cannot be used; one message with what was got, what was expected and the fix.
+    """
+    readers = {("table",): read_table, ("images",): read_images, ("table", "images"): read_rows}
+    return readers[tuple(estimator.reads)](estimator, X, reset=reset)
 
 
 def read_rows(estimator: Any, X: Any, *, reset: bool) -> Source:
@@ -54,7 +80,7 @@ def read_rows(estimator: Any, X: Any, *, reset: bool) -> Source:
             "of pixels."
         )
     if are_images:
-        return _read_images(estimator, X, reset=reset)
+        return read_images(estimator, X, reset=reset)
     source = read_table(estimator, X, reset=reset)
     if reset:
         for attribute in ("image_shape_", "_pixel_range"):
@@ -92,10 +118,44 @@ def _look_for_images(X: Any) -> tuple[Any, bool]:
     return X, len(getattr(X, "shape", ())) == 4
 
 
-def _read_images(estimator: Any, X: Any, *, reset: bool) -> Source:
+def read_images(estimator: Any, X: Any, *, reset: bool) -> Source:
+    """Validate a set of images and return it as a source.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its ``image_shape_`` is set (`reset`) or compared with that of `X`.
+    X : array-like, list, ImageFiles, torch.Tensor or torch.utils.data.Dataset
+        Images, (n_samples, height, width, channels), finite.
+    reset : bool
+        True in ``fit``: at least two images are then needed.
+
+    Returns
+    -------
+    Source
+
+    Raises
+    ------
+    ValueError, TypeError
+        One message with what was got, what was expected and the fix.
+    """
+    X, are_images = _look_for_images(X)
+    if not are_images:
+        name = type(estimator).__name__
+        refuse_other_kinds(X, name, "images")
+        shape = _shape_of(X)
+        like = "" if reset else f" of shape {estimator.image_shape_}"
+        fix = {
+            2: "Fold rows of pixels with skrep.data.AsImages((height, width)), as the step before it in a Pipeline.",
+            3: "Grey images need an axis for the channel: X[..., numpy.newaxis].",
+        }.get(len(shape), "")
+        raise ValueError(
+            f"{name} takes images{like} (n_samples, height, width, channels), got X of shape {shape}. {fix}".strip()
+        )
     name = type(estimator).__name__
+    source: Source
     if isinstance(X, torch.utils.data.Dataset):
-        source: Source = DatasetSource(X)
+        source = DatasetSource(X)
         _refuse_channels_first((len(source), *source.shape), name)
     else:
         X = tensor_to_array(X) if isinstance(X, torch.Tensor) else np.asanyarray(X)
@@ -202,7 +262,7 @@ def read_table(estimator: Any, X: Any, *, reset: bool) -> Source:
     if isinstance(X, Source):  # what another estimator has read
         if reset:
             estimator.n_features_in_ = X.shape[0]
-        return X
+        return X.anew()
     if isinstance(X, torch.utils.data.Dataset):
         return read_dataset(estimator, X, reset=reset)
     X = check_table(estimator, X, reset=reset, ensure_min_samples=2 if reset else 1)
@@ -219,7 +279,7 @@ def check_table(estimator: Any, X: Any, *, reset: bool, **rules: Any) -> Any:
         X = tensor_to_array(X)
     if isinstance(X, np.ma.MaskedArray):
         raise ValueError(f"{name} got a masked array. Fill it first, for example with X.filled(0).")
-    _refuse_other_modalities(X, name)
+    refuse_other_kinds(X, name, "table")
     try:
         # the sum in the check for NaN may itself overflow
         with np.errstate(over="ignore", invalid="ignore"):
@@ -233,7 +293,39 @@ def check_table(estimator: Any, X: Any, *, reset: bool, **rules: Any) -> Any:
         raise
 
 
-def _refuse_other_modalities(X: Any, name: str) -> None:
+def refuse_other_kinds(X: Any, name: str, reads: str) -> None:
+    """Raise one ValueError for a path, texts, recordings or an array of too many axes.
+
+    Parameters
+    ----------
+    X : object
+        What a user passes.
+    name : str
+        The estimator, for the message.
+    reads : {"table", "images"}
+        What it takes.
+    """
+    expected = "a table (n_samples, n_features)" if reads == "table" else "images (n_samples, height, width, channels)"
+    if isinstance(X, (str, os.PathLike)):
+        raise ValueError(
+            f"{name} takes {expected}, got the {type(X).__name__} {str(X)[:60]!r}. Read the file first: numpy.load, "
+            "pandas.read_csv, skrep.data.ImageFiles for a folder of images, skrep.text.TextLines for lines of text."
+        )
+    if type(X) in (bytes, set, frozenset, dict):
+        raise ValueError(f"{name} takes {expected}, got a {type(X).__name__}.")
+    first = _first_of(X)
+    if isinstance(first, (str, bytes)):
+        raise ValueError(
+            f"{name} takes {expected}, got texts: values that are not numbers, such as {first[:40]!r}. "
+            "MaskedLMTransformer and Word2VecTransformer take texts; TfidfVectorizer makes a table of them."
+        )
+    if reads == "images":
+        return
+    if isinstance(first, np.ndarray) and first.ndim == 1 and _lengths_differ(X):
+        raise ValueError(
+            f"{name} takes {expected}, got a list of {len(X)} arrays of different lengths. Cut or pool them to one "
+            "length first."
+        )
     shape: tuple[int, ...] = tuple(getattr(X, "shape", (0, 0)))
     n_axes = len(shape)
     if n_axes == 3:
@@ -247,6 +339,18 @@ def _refuse_other_modalities(X: Any, name: str) -> None:
             f"Found array with dim {n_axes}, while dim <= 2 is required by {name}: got shape {shape}. "
             "Pass X.reshape(len(X), -1) to treat each image as a row of numbers."
         )
+
+
+def _first_of(X: Any) -> Any:
+    """The first item of a list or of a column; None for everything else."""
+    if isinstance(X, (list, tuple)):
+        return X[0] if X else None
+    is_column = len(getattr(X, "shape", ())) == 1 and len(X) and getattr(X, "dtype", None) is not None
+    return np.asarray(X[:1]).ravel()[0] if is_column and not isinstance(X, torch.Tensor) else None
+
+
+def _lengths_differ(X: Any) -> bool:
+    return len({np.shape(item) for item in X}) > 1
 
 
 def _refuse_lost_columns(X: np.ndarray, name: str) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from skrep.backbones import BoltzmannMachine, MeanField, default_bits
 from skrep.data import Source
-from skrep.energy.machine import BoltzmannTransformer
+from skrep.energy.boltzmann import BoltzmannTransformer
 from skrep.params import Integer, param, params
 
 __all__ = ["DeepBoltzmannEncoder"]
@@ -43,18 +43,6 @@ class DeepBoltzmannEncoder(BoltzmannTransformer):
 
     Attributes
     ----------
-    components_ : ndarray of shape (n_hidden, n_features), float32
-        Weights between the lower hidden bits and the columns, in the units of the data.
-    intercept_hidden_ : ndarray of shape (n_hidden,), float32
-        Log-odds of the lower hidden bits where all columns and all upper bits are zero.
-    intercept_visible_ : ndarray of shape (n_features,), float32
-        Log-odds of the columns (Bernoulli) or their means (Gaussian) where all hidden bits are zero.
-    visible_ : {"bernoulli", "gaussian"}
-        What the columns were taken for.
-    noise_ : ndarray of shape (n_features,), float32
-        Of Gaussian columns: their standard deviations given the hidden bits, in the units of the data.
-    n_chains_ : int
-        Number of persistent chains.
     net_ : skorch.NeuralNet
         The trained network, ``net_.module_``: ``machine`` is what learned, ``average`` what is kept, ``chain`` the
         persistent chains. The machine is written as the restricted one that it is: columns and upper bits are its
@@ -62,14 +50,6 @@ class DeepBoltzmannEncoder(BoltzmannTransformer):
     history_ : list of dict
         One for each epoch: "epoch", "train_loss", "lr", and "valid_loss" with `validation_fraction`, as in
         :class:`RBMEncoder`.
-    n_epochs_ : int
-        Number of epochs trained.
-    resumed_from_ : tuple of (int, int) or None
-        Epochs and batches that a checkpoint had done.
-    n_features_out_ : int
-        Number of features.
-    n_features_in_ : int
-        Number of columns seen in ``fit``.
 
     See Also
     --------

@@ -1,4 +1,4 @@
-"""The restricted Boltzmann machine: hidden bits that explain how columns hang together, and a density.
+"""The restricted Boltzmann machine: hidden bits that explain how columns depend on one another, and a density.
 
 Smolensky 1986 ("Harmony theory"); Hinton 2002 ("Training products of experts by minimizing contrastive divergence",
 Neural Computation 14); Tieleman 2008 ("Training restricted Boltzmann machines using approximations to the likelihood
@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from skrep.backbones import BoltzmannMachine, default_bits
 from skrep.data import Source
-from skrep.energy.machine import BoltzmannTransformer
+from skrep.energy.boltzmann import BoltzmannTransformer
 from skrep.params import params
 
 __all__ = ["RBMEncoder"]
@@ -22,7 +22,7 @@ __all__ = ["RBMEncoder"]
 
 @params
 class RBMEncoder(BoltzmannTransformer):
-    """Hidden bits that explain how columns hang together, and a density over rows.
+    """Hidden bits that explain how columns depend on one another, and a density over rows.
 
     A restricted Boltzmann machine gives every row an energy through one layer of hidden bits; rows are the more likely
     the lower their free energy. Its features are the means of the hidden bits. In training the free energy of the data
@@ -43,14 +43,6 @@ class RBMEncoder(BoltzmannTransformer):
         Weights: the hidden bits' log-odds are ``X @ components_.T + intercept_hidden_``.
     intercept_hidden_ : ndarray of shape (n_components,), float32
         Log-odds of the hidden bits where all columns are zero.
-    intercept_visible_ : ndarray of shape (n_features,), float32
-        Log-odds of the columns (Bernoulli) or their means (Gaussian) where all hidden bits are zero.
-    visible_ : {"bernoulli", "gaussian"}
-        What the columns were taken for.
-    noise_ : ndarray of shape (n_features,), float32
-        Of Gaussian columns: their standard deviations given the hidden bits, in the units of the data.
-    n_chains_ : int
-        Number of persistent chains.
     net_ : skorch.NeuralNet
         The trained network, ``net_.module_``: ``machine`` is what learned, ``encoder.backbone`` the average, ``chain``
         the persistent chains.
@@ -59,14 +51,6 @@ class RBMEncoder(BoltzmannTransformer):
         is the difference of free energies, which stays near zero however well the machine learns; the validation loss
         is minus the pseudo-log-likelihood of a row in nats (estimated; for real columns, its counterpart that tells
         rows from rows with noise in one column).
-    n_epochs_ : int
-        Number of epochs trained.
-    resumed_from_ : tuple of (int, int) or None
-        Epochs and batches that a checkpoint had done.
-    n_features_out_ : int
-        Number of features.
-    n_features_in_ : int
-        Number of columns seen in ``fit``.
 
     See Also
     --------

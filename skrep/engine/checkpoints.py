@@ -27,7 +27,7 @@ from skrep.persistence import read_state, remove_abandoned, write_state
 __all__ = ["RunFolder", "fingerprint"]
 
 # Raised whenever the same parameters and data would train something else than before.
-GENERATION = 4
+GENERATION = 5
 
 # Classes whose code belongs to a release, and is not read.
 _LIBRARIES = ("skrep.", "torch.", "sklearn.", "skorch.", "builtins", "abc", "typing", "numpy.", "functools")
@@ -83,9 +83,8 @@ def _feed(digest: Any, value: Any, above: list[int]) -> None:
         _feed(digest, (tensor.view(torch.int16) if tensor.dtype == torch.bfloat16 else tensor).numpy(), above)
     elif isinstance(value, Source):
         tag(f"source:{value.n_samples}:{value.shape}")
-        for chunk in value.chunks():
-            _feed(digest, chunk, above)
-        _feed(digest, value.y, above)
+        for rows in value.content():
+            _feed(digest, rows, above)
     elif isinstance(value, nn.Module):
         tag(f"module:{kind.__module__}.{kind.__qualname__}:{value!r}")
         for part in dict.fromkeys(type(part) for part in value.modules()):
@@ -145,6 +144,7 @@ STATE_KEYS = {
     "peak_lrs",
     "cursor",
     "loss_sum",
+    "term_sums",
     "spent",
     "best_weights",
     "history",

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["each"]
+__all__ = ["map_nested"]
 
 
-def each(change: Callable[[Any], Any], value: Any) -> Any:
+def map_nested(change: Callable[[Any], Any], value: Any) -> Any:
     """Apply a function to the items of a dict, list, tuple or named tuple; everything else stays what it is."""
     if isinstance(value, dict):
         return {key: change(item) for key, item in value.items()}

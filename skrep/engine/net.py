@@ -11,10 +11,10 @@ What is different from skorch's own loop, and why:
 """
 
 import contextlib
+import functools
 import itertools
 import math
 import time
-from collections.abc import Iterator
 from typing import Any, Protocol
 
 import torch
@@ -22,10 +22,10 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping, EpochTimer
 from torch import Tensor, nn
 
-from skrep.data import Batch, Source, ordered_batches
+from skrep.data import Batch, Source
 from skrep.engine.checkpoints import RunFolder
 from skrep.engine.interrupts import DeferredInterrupt
-from skrep.engine.nested import each
+from skrep.engine.nested import map_nested
 from skrep.engine.optimizers import make_optimizer
 from skrep.engine.progress import Progress
 from skrep.engine.randomness import derive_seed, draws_globally, global_generators
@@ -35,31 +35,31 @@ from skrep.engine.sklearn_callbacks import EpochTasks
 from skrep.exceptions import DeviceMemoryError, DivergedError
 from skrep.persistence import can_store
 
-__all__ = ["Net", "Task"]
+__all__ = ["Net", "Task", "summed"]
 
 CHECKPOINT_SECONDS = 60.0
 
 # What the random numbers of a run are for; each use has a stream of its own.
 ORDER, VIEWS, VALIDATION = 1, 2, 3
 
+# The name of a loss that has none.
+ONLY_TERM = ""
+
 
 class Task(Protocol):
-    """What a method brings to the loop."""
-
-    def batches(self, data: Source, generator: torch.Generator) -> Iterator[Batch]:
-        """One epoch of the data."""
+    """What a method brings to the loop; see :class:`~skrep.TorchTransformer` for each hook."""
 
     def views(self, batch: Batch, generator: torch.Generator) -> tuple[Any, Any]:
-        """What the network gets to see of a batch, and what it is held against."""
+        """What the network gets of a batch, and the target."""
 
-    def objective(self, outputs: Any, target: Any) -> Tensor:
-        """The loss."""
+    def objective(self, outputs: Any, target: Any) -> Tensor | dict[str, Tensor]:
+        """The loss, or its named terms."""
 
-    def backward(self, loss: Tensor) -> None:
-        """Gradients of the loss."""
+    def backward(self, module: nn.Module, losses: dict[str, Tensor]) -> None:
+        """Gradients of the terms of the loss."""
 
-    def after_step(self, module: nn.Module, outputs: Any) -> None:
-        """Updates that are no gradients."""
+    def after_step(self, module: nn.Module, outputs: Any, progress: float) -> None:
+        """Updates without a gradient."""
 
     def after_epoch(self, module: nn.Module) -> dict[str, float]:
         """What the epoch's row of the history gets beside the loss."""
@@ -151,7 +151,7 @@ class Net(NeuralNet):
         return self
 
     def initialize_without_optimizer(self, history: list[dict[str, Any]]) -> "Net":
-        """Stand as after unpickling: ready to transform, and to train once the optimizer is renewed."""
+        """Initialise without an optimizer: ready to transform, and to train once the optimizer is renewed."""
         self._initialize_virtual_params()
         self._initialize_callbacks()
         self._initialize_module()
@@ -174,16 +174,17 @@ class Net(NeuralNet):
             self.lr = lr
 
     def rewind(self) -> None:
-        """Stand before the first batch of a run, with the weights and the optimizer's state as they are."""
+        """Reset to the start of a run; weights and the optimizer's state stay as they are."""
         for group, peak in zip(self.optimizer_.param_groups, self.peak_lrs_, strict=True):
             group["lr"] = peak
-        self.done_ = 0.0  # share of training that is done; 0 for a run without an end
+        self.progress_ = 0.0  # share of training that is done; 0 for a run without an end
         self.epoch_ = 0  # epochs done
         self.batch_ = 0  # batches done in this epoch
         self.seen_ = 0  # samples seen in this epoch
         self.spent_ = 0.0  # seconds that the run took before this process
         self.n_rows_ = 0  # of the batch that was begun last, in all processes together
         self.loss_sum_ = torch.zeros((), device=self.device)
+        self.term_sums_: dict[str, Tensor] = {}  # of the named terms of the loss
         self.best_loss_ = math.inf
         self.best_weights_: dict[str, Tensor] | None = None
         self.waited_ = 0  # epochs since the best
@@ -207,6 +208,7 @@ class Net(NeuralNet):
             "peak_lrs": list(self.peak_lrs_),
             "cursor": [self.epoch_, self.batch_, self.seen_, self.waited_, self.best_loss_, self.stopped_],
             "loss_sum": self.loss_sum_.clone(),
+            "term_sums": copy(self.term_sums_),
             "spent": 0.0 if self.budget_seconds is None else self._elapsed(),
             "best_weights": copy(self.best_weights_),
             "history": self.plain_history(),
@@ -218,7 +220,7 @@ class Net(NeuralNet):
         }
 
     def load_training_state(self, state: dict[str, Any]) -> None:
-        """Stand where :meth:`training_state` was taken."""
+        """Restore a :meth:`training_state`."""
         self.module_.load_state_dict(state["module"])
         self.optimizer_.load_state_dict(state["optimizer"])
         for parameter, moments in self.optimizer_.state.items():  # fused kernels need both in one memory layout
@@ -228,6 +230,7 @@ class Net(NeuralNet):
         self.peak_lrs_ = list(state["peak_lrs"])
         self.epoch_, self.batch_, self.seen_, self.waited_, self.best_loss_, self.stopped_ = state["cursor"]
         self.loss_sum_ = state["loss_sum"].to(self.device)
+        self.term_sums_ = {name: total.to(self.device) for name, total in state["term_sums"].items()}
         self.spent_ = state["spent"]
         self.best_weights_ = state["best_weights"]
         for name, parameter in self.module_.named_parameters():
@@ -287,7 +290,7 @@ class Net(NeuralNet):
         epochs: int | None = None,
         *,
         task: Task,
-        has_end: bool = True,
+        is_final: bool = True,
         valid: Source | None = None,
         run: RunFolder | None = None,
         sklearn_tasks: EpochTasks | None = None,
@@ -307,11 +310,12 @@ class Net(NeuralNet):
         epochs : int or None
             Epochs in all, those already done counted in; None takes ``max_epochs``.
         task : Task
-            Views, objective and the seams.
-        has_end : bool
-            Whether nothing will follow on these epochs. Otherwise the learning rate stays at its peak.
+            What the method decides.
+        is_final : bool
+            Whether the schedule anneals the learning rate over these epochs. False, for ``partial_fit``, leaves it at
+            its peak.
         valid : Source or None
-            Rows on which the loss is followed.
+            Rows on which the loss is monitored.
         run : RunFolder or None
             Where checkpoints go.
         sklearn_tasks : EpochTasks or None
@@ -328,13 +332,13 @@ class Net(NeuralNet):
         if saved is not None:  # after the callbacks' on_train_begin, which resets them
             self.load_training_state(saved)
         epochs = self.max_epochs if epochs is None else epochs
-        self.task_, self.consistent_, self.has_end_ = task, True, has_end
+        self.task_, self.consistent_, self.is_final_ = task, True, is_final
         self.run_, self.extra_, self.last_write_ = run, extra_state or {}, time.monotonic()
         self.began_ = time.monotonic()
         self.listening_ = any(
             _overrides(cb, "on_batch_begin", "on_batch_end", "on_grad_computed") for _, cb in self.callbacks_
         )
-        self.schedule_ = resolve_schedule(self.lr_schedule) if has_end else None
+        self.schedule_ = resolve_schedule(self.lr_schedule) if is_final else None
         self.trained_ = [p for p in self.module_.parameters() if p.requires_grad]
         self.draws_globally_ = draws_globally_too or draws_globally(self.module_)
         self.autocast_ = self.train_dtype != torch.float32
@@ -344,8 +348,9 @@ class Net(NeuralNet):
         self.ranks_ = ranks
         ranks.start_alike(self.module_)
         planned = epochs if self.budget_seconds is None else None
-        progress = Progress(self.label, planned, len(X), self.verbose if ranks.is_first else 0)
-        progress.skip(self.epoch_ * len(X) + self.seen_)
+        n_rows = X.rows_per_epoch
+        progress = Progress(self.label, planned, n_rows, self.verbose if ranks.is_first else 0)
+        progress.skip(self.epoch_ * n_rows + self.seen_)
         watched = {"dataset_train": X, "dataset_valid": valid}
         with contextlib.ExitStack() as stack:
             stack.callback(progress.close)
@@ -391,21 +396,23 @@ class Net(NeuralNet):
             raise _StopTraining
 
     def _train_epoch(self, data: Source, epochs: int, interrupt: DeferredInterrupt, progress: Progress) -> None:
-        task, seed, epoch, total = self.task_, self.seed, self.epoch_, epochs * len(data)
-        generator = torch.Generator(self.device)
+        task, seed, epoch, n_epoch = self.task_, self.seed, self.epoch_, data.rows_per_epoch
+        total, device = epochs * n_epoch, torch.device(self.device)
+        generator = torch.Generator(device)
         order = torch.Generator().manual_seed(derive_seed(seed, ORDER, epoch))
         self._set_training(True)
-        batches = itertools.islice(task.batches(data, order), self.batch_, None)
+        batches = itertools.islice(data.batches(self.batch_size, device, order), self.batch_, None)
         for batch in batches:
             n_rows = len(batch.index)
             draw = derive_seed(seed, VIEWS, epoch, self.batch_)
             generator.manual_seed(draw)
             if self.draws_globally_:
                 torch.manual_seed(draw)
-            if self.has_end_:
-                self.done_ = min(1.0, max((epoch * len(data) + self.seen_ + n_rows / 2) / total, self._clock()))
+            if self.is_final_:
+                self.progress_ = min(1.0, max((epoch * n_epoch + self.seen_ + n_rows / 2) / total, self._clock()))
+            batch.progress = self.progress_
             if self.schedule_ is not None:
-                factor = self.schedule_(self.done_)
+                factor = self.schedule_(self.progress_)
                 for group, peak in zip(self.optimizer_.param_groups, self.peak_lrs_, strict=True):
                     group["lr"] = peak * factor
             try:
@@ -421,6 +428,7 @@ class Net(NeuralNet):
             except torch.OutOfMemoryError as error:
                 raise self._out_of_memory(data, n_rows, error) from None
             self.loss_sum_.add_(step["loss"].detach(), alpha=n_rows)
+            self._add_terms(self.term_sums_, step["terms"], n_rows)
             self.seen_ += n_rows
             self.batch_ += 1
             self.consistent_ = True
@@ -432,7 +440,7 @@ class Net(NeuralNet):
                 progress.advance(n_rows)
             if interrupt.pending:
                 raise KeyboardInterrupt
-            if self.has_end_ and self._clock() >= 1:
+            if self.is_final_ and self._clock() >= 1:
                 self.stopped_ = True
                 break
             if self.run_ is not None and time.monotonic() - self.last_write_ > CHECKPOINT_SECONDS:
@@ -449,7 +457,7 @@ class Net(NeuralNet):
         return float(self.ranks_.agree(self._elapsed() / self.budget_seconds))
 
     def train_step(self, batch: tuple[Any, Any], **fit_params: Any) -> dict[str, Any]:
-        """One update from one batch of views: ``{"loss": ..., "y_pred": outputs}``."""
+        """One update from one batch of views: ``{"loss": ..., "terms": ..., "y_pred": outputs}``."""
         for parameter in self.trained_:
             parameter.grad = None
         step = self.train_step_single(batch)
@@ -458,17 +466,17 @@ class Net(NeuralNet):
                 "on_grad_computed", named_parameters=list(self.module_.named_parameters()), batch=batch, training=True
             )
         self.optimizer_.step()
-        self.task_.after_step(self.module_, step["y_pred"])
+        self.task_.after_step(self.module_, step["y_pred"], self.progress_)
         return step
 
     def train_step_single(self, batch: tuple[Any, Any], **fit_params: Any) -> dict[str, Any]:
         """Loss, outputs and gradients of one batch of views."""
-        loss, outputs = self._loss(batch, self.ranks_)
-        self.task_.backward(loss)
+        losses, outputs = self._losses(batch, self.ranks_)
+        self.task_.backward(self.module_, losses)
         self.ranks_.add_gradients(self.trained_)
-        return {"loss": loss, "y_pred": outputs}
+        return {"loss": summed(losses), "terms": losses, "y_pred": outputs}
 
-    def _loss(self, batch: tuple[Any, Any], ranks: Ranks = ALONE) -> tuple[Tensor, Any]:
+    def _losses(self, batch: tuple[Any, Any], ranks: Ranks = ALONE) -> tuple[dict[str, Tensor], Any]:
         inputs, target = batch
         with ranks.batch_norm():
             if self.autocast_:
@@ -478,26 +486,40 @@ class Net(NeuralNet):
             else:
                 outputs = self.module_(_channels_last(inputs))
         outputs = ranks.gather(outputs, self.n_rows_)
-        return self.task_.objective(outputs, target), outputs
+        loss = self.task_.objective(outputs, target)
+        return loss if isinstance(loss, dict) else {ONLY_TERM: loss}, outputs
+
+    @staticmethod
+    def _add_terms(sums: dict[str, Tensor], losses: dict[str, Tensor], n_rows: int) -> None:
+        for name, loss in losses.items():
+            if name != ONLY_TERM:
+                sums[name] = sums.get(name, 0.0) + loss.detach() * n_rows
 
     def _end_epoch(self, valid: Source | None, epochs: int, progress: Progress) -> None:
-        train_loss = float(self.loss_sum_) / max(1, self.seen_)
+        n_rows = max(1, self.seen_)
+        train_loss, terms = float(self.loss_sum_) / n_rows, self.term_sums_
         if not math.isfinite(train_loss):
             raise self._diverged(epochs)
         self.consistent_ = False
         self.epoch_, self.batch_, self.seen_ = self.epoch_ + 1, 0, 0
         self.loss_sum_.zero_()
+        self.term_sums_ = {}
         previous = min((row["train_loss"] for row in self.history[:-1]), default=math.inf)
         if not self.listening_:  # skorch's Checkpoint looks for the last batch
             self.history.new_batch()
             self.history.record_batch("train_loss", train_loss)
         self.history.record("train_loss", train_loss)
+        for name, total in terms.items():
+            self.history.record(name, float(total) / n_rows)
         self.history.record("train_loss_best", train_loss < previous)
         self.history.record("lr", self._lr_now())
         for name, value in self.task_.after_epoch(self.module_).items():
             self.history.record(name, value)
-        valid_loss = None if valid is None else self._validate(valid)
-        if valid_loss is not None:
+        valid_loss = None
+        if valid is not None:
+            valid_loss, terms = self._validate(valid)
+            for name, total in terms.items():
+                self.history.record(f"valid_{name}", float(total))
             better = valid_loss < self.best_loss_
             self.history.record("valid_loss", valid_loss)
             self.history.record("valid_loss_best", better)
@@ -512,16 +534,22 @@ class Net(NeuralNet):
         progress.epoch(self.epoch_, train_loss, valid_loss)
 
     @torch.no_grad()
-    def _validate(self, valid: Source) -> float:
-        # the same views every epoch, so that epochs can be compared
+    def _validate(self, valid: Source) -> tuple[float, dict[str, Tensor]]:
+        """The loss of held-out rows, and its named terms."""
+        # the same batches and views every epoch, so that epochs can be compared
         device = torch.device(self.device)
         generator = torch.Generator(device).manual_seed(derive_seed(self.seed, VALIDATION))
+        order = torch.Generator().manual_seed(derive_seed(self.seed, VALIDATION, ORDER))
         self._set_training(False)
-        total = torch.zeros((), device=device)
-        for batch in ordered_batches(valid, self.batch_size, device):
-            loss, _ = self._loss(self.task_.views(batch, generator))
-            total.add_(loss, alpha=len(batch.index))
-        return float(total) / len(valid)
+        total, n_rows = torch.zeros((), device=device), 0
+        terms: dict[str, Tensor] = {}
+        for batch in valid.in_order(self.batch_size, device, order):
+            batch.progress = 1.0
+            losses, _ = self._losses(self.task_.views(batch, generator))
+            total.add_(summed(losses), alpha=len(batch.index))
+            self._add_terms(terms, losses, len(batch.index))
+            n_rows += len(batch.index)
+        return float(total) / n_rows, {name: term / n_rows for name, term in terms.items()}
 
     def _write(self) -> None:
         if self.run_ is None:
@@ -554,14 +582,9 @@ class Net(NeuralNet):
                     parameter.grad = None
                 if torch.device(self.device).type == "cuda":
                     torch.cuda.empty_cache()
-                index = torch.arange(size)
-                batch = Batch(
-                    data.take(index, torch.device(self.device)),
-                    None if data.y is None else data.y[index].to(self.device),
-                    index,
-                )
-                loss, _ = self._loss(self.task_.views(batch, torch.Generator(self.device)))
-                loss.backward()
+                batch = next(data.batches(size, torch.device(self.device), torch.Generator()))
+                losses, _ = self._losses(self.task_.views(batch, torch.Generator(self.device)))
+                self.task_.backward(self.module_, losses)
                 fits = size
         advice = f"batch_size={fits} fits" if fits else "not even one row fits: use a smaller network, or device='cpu'"
         return DeviceMemoryError(
@@ -570,7 +593,12 @@ class Net(NeuralNet):
         )
 
 
-_ONLY_WHILE_TRAINING = ("task_", "began_", "run_", "extra_", "has_end_", "ranks_", "schedule_", "trained_")
+_ONLY_WHILE_TRAINING = ("task_", "began_", "run_", "extra_", "is_final_", "ranks_", "schedule_", "trained_")
+
+
+def summed(losses: dict[str, Tensor]) -> Tensor:
+    """The loss: the sum of its terms."""
+    return functools.reduce(torch.add, losses.values())
 
 
 def _keep_freed_memory() -> None:
@@ -594,10 +622,10 @@ def _channels_last(inputs: Any) -> Any:
     """Images in the memory layout that convolutions are fastest in; everything else as it is."""
     if isinstance(inputs, Tensor) and inputs.ndim == 4:
         return inputs.contiguous(memory_format=torch.channels_last)
-    return each(_channels_last, inputs)
+    return map_nested(_channels_last, inputs)
 
 
 def _as_float32(outputs: Any) -> Any:
     if isinstance(outputs, Tensor):
         return outputs.float() if outputs.is_floating_point() else outputs
-    return each(_as_float32, outputs)
+    return map_nested(_as_float32, outputs)

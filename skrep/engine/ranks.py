@@ -21,7 +21,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from skrep.backbones import BatchNormMode, Norm
-from skrep.engine.nested import each
+from skrep.engine.nested import map_nested
 
 __all__ = ["ALONE", "Ranks", "join_ranks", "local_rank"]
 
@@ -209,4 +209,4 @@ def _each_batch(change: Callable[[Tensor], Tensor], value: Any, n_rows: int) -> 
     """Apply a function to the tensors of a container that have a multiple of so many rows."""
     if isinstance(value, Tensor):
         return change(value) if value.ndim and len(value) and len(value) % n_rows == 0 else value
-    return each(lambda item: _each_batch(change, item, n_rows), value)
+    return map_nested(lambda item: _each_batch(change, item, n_rows), value)

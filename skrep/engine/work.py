@@ -6,12 +6,12 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-__all__ = ["training_operations"]
+__all__ = ["training_flops"]
 
 
 @torch.no_grad()
-def training_operations(module: nn.Module, inputs: Any) -> int:
-    """Floating-point operations of a training step: those of the forward pass, and twice as many for gradients."""
+def training_flops(module: nn.Module, inputs: Any) -> int:
+    """FLOPs of a training step: those of the forward pass, and twice as many for gradients."""
     was_training = module.training
     module.eval()  # batch statistics stay as they are
     try:

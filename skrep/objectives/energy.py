@@ -6,7 +6,7 @@ from torch.nn import functional as F
 __all__ = ["contrastive_divergence", "neighbour_entropy", "sparsity_penalty"]
 
 
-def contrastive_divergence(data: Tensor, dreamt: Tensor) -> Tensor:
+def contrastive_divergence(data: Tensor, fantasy: Tensor) -> Tensor:
     """Mean free energy of the data less that of the model's own rows.
 
     Its gradient is that of minus the log-likelihood, where the model's rows are drawn from the model (Hinton 2002,
@@ -14,7 +14,7 @@ def contrastive_divergence(data: Tensor, dreamt: Tensor) -> Tensor:
 
     Parameters
     ----------
-    data, dreamt : torch.Tensor of shape (n,), (m,)
+    data, fantasy : torch.Tensor of shape (n,), (m,)
         Free energies, in nats.
 
     Returns
@@ -22,7 +22,7 @@ def contrastive_divergence(data: Tensor, dreamt: Tensor) -> Tensor:
     torch.Tensor
         A scalar.
     """
-    return data.mean() - dreamt.mean()
+    return data.mean() - fantasy.mean()
 
 
 def neighbour_entropy(data: Tensor, neighbours: Tensor, n_columns: int) -> Tensor:

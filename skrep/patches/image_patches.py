@@ -16,14 +16,13 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from skrep.base import all_or_nothing
-from skrep.data import Source, read_rows
+from skrep.data import Source, read_images
 from skrep.data.sources import CHUNK_BYTES
-from skrep.engine import draw_seed
+from skrep.engine import all_or_nothing, draw_seed
 from skrep.params import RANDOM_STATE, Integer, Real, SequenceOf, check_params, param, params
 from skrep.solvers.scatter import scatter_of
 
-__all__ = ["ImagePatches", "read_images"]
+__all__ = ["ImagePatches"]
 
 # Added to the variance of the pixels of a patch, so that noise in even patches stays small; pixels are in [0, 1] here.
 CONTRAST_FLOOR = 10 / 255**2
@@ -36,24 +35,6 @@ CHUNK_PATCHES = 2048
 
 # Pixels so far outside the range that fit saw would overflow when they are squared.
 FARTHEST = 1e15
-
-
-def read_images(estimator: Any, X: Any, *, reset: bool) -> Source:
-    """Validate images as :func:`skrep.data.read_rows` does, and refuse tables.
-
-    Raises
-    ------
-    ValueError, TypeError
-        One message with what was got, what was expected and the fix.
-    """
-    source = read_rows(estimator, X, reset=reset)
-    if len(source.shape) != 3:
-        raise ValueError(
-            f"{type(estimator).__name__} got a table of {source.shape[0]} columns; it takes images (n_samples, height, "
-            "width, channels). Fold rows of pixels with skrep.data.AsImages((height, width)), for example as the step "
-            "before it in a Pipeline."
-        )
-    return source
 
 
 @params

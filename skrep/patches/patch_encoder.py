@@ -13,12 +13,11 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
-from skrep.base import all_or_nothing
-from skrep.data import Source
-from skrep.engine import draw_seed
+from skrep.data import Source, read_images
+from skrep.engine import all_or_nothing, draw_seed
 from skrep.engine.randomness import derive_seed
 from skrep.params import RANDOM_STATE, Integer, SequenceOf, check_params, param, params
-from skrep.patches.image_patches import ImagePatches, read_images
+from skrep.patches.image_patches import ImagePatches
 from skrep.sparse import SparseCoder
 
 __all__ = ["PatchEncoder"]

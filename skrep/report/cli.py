@@ -17,7 +17,6 @@ from sklearn.preprocessing import FunctionTransformer
 
 from skrep._version import __version__
 from skrep.autoencoder import AutoEncoderTransformer
-from skrep.base import RandomEncoder
 from skrep.contrastive import SimCLRTransformer
 from skrep.decomposition import PCAEncoder
 from skrep.evaluation import compare
@@ -26,6 +25,7 @@ from skrep.exceptions import DivergedError
 from skrep.report.html import require_report, write_report
 from skrep.report.progress import Progress
 from skrep.report.tables import LabelledRows, load
+from skrep.untrained import RandomEncoder
 
 __all__ = ["main"]
 

@@ -17,10 +17,10 @@ from torch.nn import functional as F
 
 from skrep.backbones import BoltzmannMachine, Estimate, InputEncoder, default_bits, entropy
 from skrep.base import TorchTransformer, Views
-from skrep.data import Batch, ShapeSource, Source, ordered_batches
+from skrep.data import Batch, ShapeSource, Source
 from skrep.energy import RBMEncoder
-from skrep.energy.machine import CHUNK_ROWS, as_count, visible_units
-from skrep.engine import draw_seed
+from skrep.energy.boltzmann import CHUNK_ROWS, as_count, visible_units
+from skrep.engine import Recipe, draw_seed
 from skrep.engine.optimizers import DEFAULT_LR
 from skrep.exceptions import DivergedError
 from skrep.objectives import contrastive_divergence
@@ -37,15 +37,15 @@ class UpDown(NamedTuple):
     generated : torch.Tensor of shape (batch,)
         Minus the log-probability, by the weights that lead down, of the states that data called up.
     recognised : torch.Tensor of shape (batch,)
-        Minus the log-probability, by the weights that lead up, of the states that were dreamt.
-    data, dreamt : torch.Tensor of shape (batch,)
+        Minus the log-probability, by the weights that lead up, of the states of the fantasy samples.
+    data, fantasy : torch.Tensor of shape (batch,)
         Free energies of both in the machine on top.
     """
 
     generated: Tensor
     recognised: Tensor
     data: Tensor
-    dreamt: Tensor
+    fantasy: Tensor
 
 
 class DeepBelief(nn.Module):
@@ -68,7 +68,7 @@ class DeepBelief(nn.Module):
         machine: BoltzmannMachine = self.encoder.backbone[-1]  # type: ignore[index]
         return machine
 
-    def climb(self, v: Tensor, generator: torch.Generator) -> list[Tensor]:
+    def infer_up(self, v: Tensor, generator: torch.Generator) -> list[Tensor]:
         """States of all layers below the last that a row calls up: the row itself, then bits."""
         states = [v]
         for machine in self.up:
@@ -83,13 +83,13 @@ class DeepBelief(nn.Module):
         return states
 
     def forward(self, pair: tuple[list[Tensor], list[Tensor]]) -> UpDown:
-        data, dreamt = pair  # for each layer (batch, n_units)
+        data, fantasy = pair  # for each layer (batch, n_units)
         generated = recognised = data[0].new_zeros(len(data[0]))
         for i, (up, down) in enumerate(zip(self.up, self.down, strict=True)):
             generated = generated - down.log_conditional(data[i], data[i + 1])  # type: ignore[operator]
-            logits = up.hidden_input(up.scaled(dreamt[i]))
-            recognised = recognised - (dreamt[i + 1] * logits - F.softplus(logits)).sum(1)
-        return UpDown(generated, recognised, self.top.free_energy(data[-1]), self.top.free_energy(dreamt[-1]))
+            logits = up.hidden_input(up.scaled(fantasy[i]))
+            recognised = recognised - (fantasy[i + 1] * logits - F.softplus(logits)).sum(1)
+        return UpDown(generated, recognised, self.top.free_energy(data[-1]), self.top.free_energy(fantasy[-1]))
 
 
 @params
@@ -99,8 +99,8 @@ class DeepBeliefEncoder(TorchTransformer):
     The features are the means of the topmost bits. As it stands, the net is the Pipeline of its machines. With
     `max_epochs` (or `partial_fit`, whose first call trains the machines) the weights that lead up part from those that
     lead down, and both are trained together by the up-down algorithm, a contrastive wake-sleep: weights that lead down
-    learn to rebuild the states that data call up, weights that lead up learn to tell the states from which the net's
-    own rows were dreamt, and the machine on top learns by contrastive divergence.
+    learn to rebuild the states that data call up, weights that lead up learn to infer the states that generated the
+    net's own fantasy samples, and the machine on top learns by contrastive divergence.
 
     Parameters
     ----------
@@ -128,12 +128,6 @@ class DeepBeliefEncoder(TorchTransformer):
         free energies.
     n_epochs_ : int
         Number of epochs of the up-down algorithm.
-    resumed_from_ : tuple of (int, int) or None
-        Epochs and batches of it that a checkpoint had done.
-    n_features_out_ : int
-        Number of features.
-    n_features_in_ : int
-        Number of columns seen in ``fit``.
 
     See Also
     --------
@@ -156,13 +150,15 @@ class DeepBeliefEncoder(TorchTransformer):
     rbm: RBMEncoder | None = param(RBMEncoder, None, default=None)
     max_epochs: int = param(Integer(low=0), default=0)
 
+    recipe = Recipe(lr={"sgd": 0.05, "lars": DEFAULT_LR["lars"], "adam": 0.01, "adamw": 0.01})
+
     # --- hooks ---------------------------------------------------------------------------------------------------
 
     def _machines(self, data: Source, seed: int | None) -> list[RBMEncoder]:
         """The machines, not yet fitted."""
         default = default_bits(data.shape[0])
         widths = [*((default,) if self.hidden is None else self.hidden), self.n_components or default]
-        machines = [clone(self._mould()).set_params(n_components=width) for width in widths]
+        machines = [clone(self._template()).set_params(n_components=width) for width in widths]
         for i, machine in enumerate(machines):
             machine.set_params(random_state=None if self.random_state is None else seed)  # None resumes with its own
             machine.set_params(device=self.device, checkpoint=self.checkpoint, verbose=self.verbose)
@@ -171,54 +167,51 @@ class DeepBeliefEncoder(TorchTransformer):
             check_params(machine)
         return machines
 
-    def _mould(self) -> RBMEncoder:
+    def _template(self) -> RBMEncoder:
         return RBMEncoder() if self.rbm is None else self.rbm
 
-    def _decides(self) -> dict[str, Any]:
+    def trained_on(self, data: Source) -> dict[str, Any]:
+        """Hook: of `rbm`, what this estimator does not decide."""
         own = {"n_components": None, "random_state": None, "device": "auto", "checkpoint": None, "verbose": 0}
-        return super()._decides() | {"rbm": clone(self._mould()).set_params(**own)}
+        return {"rbm": clone(self._template()).set_params(**own)}
 
     def make_module(self, data: Source) -> nn.Module:
         """Hook: the machines twice, but for the one on top."""
         trainings: list[Any] = []
         for machine in self._machines(data, None):
-            below = ShapeSource((len(trainings[-1].machine.hidden_bias),), None) if trainings else data
+            below = ShapeSource((len(trainings[-1].machine.hidden_bias),)) if trainings else data
             trainings.append(machine.make_module(below))
         up = [training.machine for training in trainings]
         down = [copy.deepcopy(machine) for machine in up[:-1]]
         return DeepBelief(trainings[0].encoder.scale, up, down)
 
     def make_views(self, data: Source, module: nn.Module) -> Views:
-        """Hook: the states that rows call up, and those that the net dreams up after them."""
+        """Hook: the states that rows call up, and those of fantasy samples that start from them."""
         net: Any = module
         visible = visible_units(self, data, net.encoder.scale, net.encoder.backbone[0].n_gaussian > 0)
 
         def views(batch: Batch, generator: torch.Generator) -> tuple[tuple[list[Tensor], list[Tensor]], None]:
             v = visible(batch.x, generator)  # (batch, n_features)
             with torch.no_grad():
-                states = net.climb(v, generator)
-                dreamt = net.descend(net.top.gibbs(states[-1], self._mould().n_gibbs, generator), generator)
-            return (states, dreamt), None
+                states = net.infer_up(v, generator)
+                fantasy = net.descend(net.top.gibbs(states[-1], self._template().n_gibbs, generator), generator)
+            return (states, fantasy), None
 
         return views
 
     def objective(self, outputs: UpDown, target: None) -> Tensor:
         """Hook: both log-probabilities, and the contrast on top."""
-        return (outputs.generated + outputs.recognised).mean() + contrastive_divergence(outputs.data, outputs.dreamt)
+        return (outputs.generated + outputs.recognised).mean() + contrastive_divergence(outputs.data, outputs.fantasy)
 
-    def views_in_data_units(self, module: nn.Module, inputs: tuple[list[Tensor], list[Tensor]]) -> list[Tensor]:
-        """Hook: the rows (as bits, where bits were drawn from them), and the rows that the net dreamt up after them."""
+    def shown_views(self, module: nn.Module, inputs: tuple[list[Tensor], list[Tensor]]) -> list[Tensor]:
+        """Hook: the rows (as bits, where bits were drawn from them), and the fantasy samples that start from them."""
         net: Any = module
         return [net.encoder.scale.inverse(states[0]) for states in inputs]
 
-    def _build_net(self, data: Source, seed: int) -> None:
-        goes_on = self.warm_start and hasattr(self, "net_")
-        super()._build_net(data, seed)
-        if goes_on:
-            return
-        module: Any = self.net_.module_
+    def prepare(self, module: Any, data: Source) -> None:
+        """Hook: the machines, each trained on the hidden bits of the one below."""
         rows: Any = data
-        for i, machine in enumerate(self._machines(data, seed)):
+        for i, machine in enumerate(self._machines(data, self._seed)):
             try:
                 machine.fit(rows)
             except DivergedError as error:
@@ -228,9 +221,6 @@ class DeepBeliefEncoder(TorchTransformer):
             module.encoder.backbone[i].load_state_dict(weights)
             if i < len(module.down):
                 module.down[i].load_state_dict(weights)
-
-    def _peak_lr(self) -> float:
-        return self.lr or {"sgd": 0.05, "lars": DEFAULT_LR["lars"]}.get(self.optimizer, 0.01)
 
     # --- the fitted net ------------------------------------------------------------------------------------------
 
@@ -316,12 +306,12 @@ class DeepBeliefEncoder(TorchTransformer):
         module, device = self._module(), torch.device(self.net_.device)
         n_draws, n_chains = as_count("n_draws", n_draws), as_count("n_chains", n_chains, 2)
         n_temperatures = as_count("n_temperatures", n_temperatures)
-        data = self._read(X, reset=False)
+        data = self.read(X, reset=False)
         generator = torch.Generator(device).manual_seed(draw_seed(random_state))
         bounds = []
         with torch.inference_mode():
             log_partition, error = module.top.log_partition(n_chains, n_temperatures, generator)
-            for batch in ordered_batches(data, CHUNK_ROWS, device):
+            for batch in data.in_order(CHUNK_ROWS, device):
                 v = module.encoder.scale(batch.x)
                 draws = [self._bound(module, v, generator) for _ in range(n_draws)]
                 bounds.append(torch.stack(draws).mean(0))
@@ -331,7 +321,7 @@ class DeepBeliefEncoder(TorchTransformer):
 
     def _bound(self, module: DeepBelief, v: Tensor, generator: torch.Generator) -> Tensor:
         """Log-probability of a row and of states that it calls up, less that of the states, but for one constant."""
-        states = module.climb(v, generator)
+        states = module.infer_up(v, generator)
         bound = -module.top.free_energy(states[-1])
         for i, (up, down) in enumerate(zip(module.up, module.down, strict=True)):
             bound = bound + down.log_conditional(states[i], states[i + 1]) + entropy(up(states[i]))  # type: ignore[operator]

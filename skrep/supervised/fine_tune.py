@@ -7,27 +7,24 @@ from typing import Any, Self
 import numpy as np
 import torch
 from sklearn.base import ClassifierMixin, clone
-from sklearn.model_selection import train_test_split
 from sklearn.utils import get_tags
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import assert_all_finite, check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skrep.backbones import Linear
-from skrep.base import Encoder, TorchTransformer, Views, all_or_nothing
-from skrep.data import ArraySource, Batch, ShapeSource, Source
-from skrep.engine import draw_seed, encode, fingerprint
+from skrep.base import Encoder, TorchTransformer, Views
+from skrep.data import ArraySource, Batch, Source, read_labels, refuse_groups
+from skrep.engine import Recipe, all_or_nothing, draw_seed
+from skrep.engine.fit import fit, partial_fit
+from skrep.engine.optimizers import OPTIMIZERS
 from skrep.engine.sklearn_callbacks import with_callbacks
-from skrep.params import Integer, Real, param, params
+from skrep.params import FittedParts, Integer, Real, param, params
 
 __all__ = ["FineTuneClassifier"]
 
 # Steps that a default fit takes, about, and the epochs that this may come to.
 DEFAULT_STEPS, EPOCHS = 500, (3, 30)
-
-# Rows of features that are classified at a time, always.
-ROWS = 256
 
 
 class FineTuned(nn.Module):
@@ -45,7 +42,7 @@ class FineTuned(nn.Module):
 
 
 @params
-class FineTuneClassifier(ClassifierMixin, TorchTransformer):
+class FineTuneClassifier(FittedParts, ClassifierMixin, TorchTransformer):
     """A classifier that begins with a fitted encoder and trains all of its layers.
 
     A linear layer is put on a copy of the encoder's network, and both are trained on labels. Beside a
@@ -81,10 +78,6 @@ class FineTuneClassifier(ClassifierMixin, TorchTransformer):
     history_ : list of dict
         One for each epoch: "epoch", "train_loss", "lr", and "valid_loss" with `validation_fraction`: cross-entropy in
         nats.
-    n_epochs_ : int
-        Number of epochs trained.
-    resumed_from_ : tuple of (int, int) or None
-        Epochs and batches that a checkpoint had done.
     n_features_out_ : int
         Number of features that ``transform`` gives: those of the fine-tuned encoder.
     n_features_in_ : int
@@ -120,23 +113,42 @@ class FineTuneClassifier(ClassifierMixin, TorchTransformer):
     weight_decay: float = param(Real(low=0), default=0.01)
 
     @property
-    def _takes_images(self) -> bool:
-        return bool(self.encoder._takes_images)
+    def reads(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Declared hook: what the encoder reads."""
+        reads: tuple[str, ...] = getattr(self.encoder, "reads", ())
+        return reads
+
+    @property
+    def recipe(self) -> Recipe:  # type: ignore[override]
+        """Declared hook: see docs/defaults.md."""
+        lr = self.encoder_.recipe.fine_tuning_lr
+        return Recipe(
+            batch=lambda n: 16 if n < 1000 else 32, steps=DEFAULT_STEPS, epochs=EPOCHS, lr=dict.fromkeys(OPTIMIZERS, lr)
+        )
 
     # --- hooks ----------------------------------------------------------------------------------------------------
 
+    def read(self, X: Any, y: Any = None, groups: Any = None, *, reset: bool) -> Source:
+        """Hook: rows as the encoder reads them, and labels in training."""
+        refuse_groups(groups, type(self).__name__)
+        data: Source = self.encoder_.read(X, reset=False)
+        for name in ("n_features_in_", "feature_names_in_", "image_shape_"):
+            if hasattr(self.encoder_, name):
+                setattr(self, name, getattr(self.encoder_, name))
+        if y is not None:
+            _, data.y = read_labels(y, len(data), type(self).__name__, self.classes_)
+        return data
+
     def make_module(self, data: Source) -> nn.Module:
         """Hook: the encoder's network and a linear layer."""
-        if isinstance(data, ShapeSource):
-            made: Any = self.encoder_.make_module(data)
-            encoder: nn.Module = made.encoder
-        else:
-            assert self._start is not None
-            encoder = copy.deepcopy(self._start)
+        if hasattr(self.encoder_, "net_"):
+            encoder = copy.deepcopy(self.encoder_._encoder())
+        else:  # of a classifier that is fitted: its weights are in the file
+            encoder = self.encoder_.make_module(data).encoder
         return FineTuned(encoder.requires_grad_(True), self._n_features, len(self.classes_))
 
     def make_views(self, data: Source, module: nn.Module) -> Views:
-        """Hook: rows as they are, against their labels."""
+        """Hook: rows as they are, and their labels."""
 
         def views(batch: Batch, generator: torch.Generator) -> tuple[Any, Tensor]:
             assert batch.y is not None
@@ -148,10 +160,25 @@ class FineTuneClassifier(ClassifierMixin, TorchTransformer):
         """Hook: cross-entropy."""
         return F.cross_entropy(outputs, target)
 
+    def lr_scales(self, module: nn.Module) -> dict[str, float]:
+        """Hook: each layer learns more slowly than the one above it."""
+        encoder: Any = module.encoder
+        blocks = encoder.blocks() if hasattr(encoder, "blocks") else [[encoder]]
+        names = {part: name for name, part in module.named_modules()}
+        return {
+            f"{names[part]}.": self.layer_decay**depth
+            for depth, block in enumerate(reversed(blocks), 1)
+            for part in block
+        }
+
+    def trained_on(self, data: Source) -> dict[str, Any]:
+        """Hook: the network that training starts from, and the classes."""
+        return {"start": self.encoder_._encoder(), "classes": self.classes_}
+
     # --- fit ------------------------------------------------------------------------------------------------------
 
     @with_callbacks
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any = None, *, groups: Any = None) -> Self:
         """Train the encoder's network, and a linear layer behind it, on labelled rows.
 
         Parameters
@@ -160,6 +187,8 @@ class FineTuneClassifier(ClassifierMixin, TorchTransformer):
             Rows, images or documents, as the encoder takes them.
         y : array-like of shape (n_samples,)
             The label of each.
+        groups : None
+            Not used.
 
         Returns
         -------
@@ -173,13 +202,13 @@ class FineTuneClassifier(ClassifierMixin, TorchTransformer):
             If the loss is no longer finite.
         """
         with all_or_nothing(self):
-            self._take_labels(y, None)
+            self.classes_, _ = read_labels(y, None, type(self).__name__)
             self._take_encoder(X)
-            self._fit(X)
-            self._let_go()
+            fit(self, X, y, groups)
+            del self.encoder_.net_  # what reads rows needs no weights
         return self
 
-    def partial_fit(self, X: Any, y: Any = None, classes: Any = None) -> Self:
+    def partial_fit(self, X: Any, y: Any = None, classes: Any = None, *, groups: Any = None) -> Self:
         """One pass over more labelled rows, at a constant learning rate.
 
         Parameters
@@ -190,6 +219,8 @@ class FineTuneClassifier(ClassifierMixin, TorchTransformer):
             The label of each.
         classes : array-like of shape (n_classes,) or None, default=None
             All labels that will come, in the first call. None takes those of `y`.
+        groups : None
+            Not used.
 
         Returns
         -------
@@ -197,32 +228,14 @@ class FineTuneClassifier(ClassifierMixin, TorchTransformer):
         """
         with all_or_nothing(self):
             first = not hasattr(self, "net_")
-            self._take_labels(y, classes if first else self.classes_)
             if first:
+                self.classes_, _ = read_labels(y, None, type(self).__name__, classes)
                 self._take_encoder(X)
-            super().partial_fit(X)
-            self._let_go()
+            read_labels(y, None, type(self).__name__, self.classes_)
+            partial_fit(self, X, y, groups)
+            if first:
+                del self.encoder_.net_
         return self
-
-    def _take_labels(self, y: Any, classes: Any) -> None:
-        if y is None:
-            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None: the labels.")
-        y = column_or_1d(y, warn=True)
-        if y.dtype.kind in "fc":
-            assert_all_finite(y, input_name="y")
-        check_classification_targets(y)
-        if not len(y):
-            raise ValueError("y has no labels: found 0 samples, and a minimum of 1 is required.")
-        self.classes_ = np.unique(y if classes is None else classes)
-        if len(self.classes_) < 2:
-            raise ValueError(f"y has 1 class, {self.classes_.tolist()[0]!r}; at least 2 are needed to tell apart.")
-        codes = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
-        unknown = self.classes_[codes] != y
-        if unknown.any():
-            raise ValueError(
-                f"y has the label {y[unknown].tolist()[0]!r}, which is not among classes {self.classes_.tolist()}."
-            )
-        self._codes: Tensor | None = torch.from_numpy(codes)
 
     def _take_encoder(self, X: Any) -> None:
         encoder = self.encoder
@@ -236,76 +249,10 @@ class FineTuneClassifier(ClassifierMixin, TorchTransformer):
             if encoder.random_state is None and self.random_state is not None:
                 encoder.random_state = draw_seed(self.random_state)
             encoder.fit(X)
-        self._start: nn.Module | None = encoder._encoder()
         self._n_features = encoder.n_features_out_
         self.encoder_ = copy.copy(encoder)
-        del self.encoder_.net_  # what reads rows needs no weights
-
-    def _let_go(self) -> None:
-        """Forget what only training needs."""
-        self._start = self._codes = None
-
-    def _read(self, X: Any, *, reset: bool) -> Source:
-        data: Source = self.encoder_._read(X, reset=False)
-        for name in ("n_features_in_", "feature_names_in_", "image_shape_"):
-            if hasattr(self.encoder_, name):
-                setattr(self, name, getattr(self.encoder_, name))
-        codes = getattr(self, "_codes", None)
-        if codes is not None:
-            if len(codes) != len(data):
-                raise ValueError(f"X has {len(data)} samples, y has {len(codes)}: found inconsistent numbers.")
-            data.y = codes
-        return data
-
-    def _split(self, data: Source, seed: int) -> tuple[Source, Source | None]:
-        if self.validation_fraction is None and self.early_stopping is None:
-            return data, None
-        assert data.y is not None
-        n_valid = max(2, len(self.classes_), round((self.validation_fraction or 0.1) * len(data)))
-        few = torch.bincount(data.y).min() < 2
-        try:
-            parts = train_test_split(
-                np.arange(len(data)), test_size=n_valid, random_state=seed % 2**32, stratify=None if few else data.y
-            )
-        except ValueError:
-            raise ValueError(
-                f"validation_fraction={self.validation_fraction} of n_samples = {len(data)} leaves too few rows to "
-                "train on. Pass more rows or a smaller fraction."
-            ) from None
-        train, valid = (_part(data, torch.from_numpy(np.sort(part))) for part in parts)
-        return train, valid
-
-    def _default_sizes(self, data: Source, module: nn.Module) -> tuple[int, int]:
-        batch_size = self.batch_size or (16 if len(data) < 1000 else 32)
-        if self.max_epochs is not None or self.budget_minutes is not None:
-            return batch_size, super()._default_sizes(data, module)[1]
-        return batch_size, int(np.clip(DEFAULT_STEPS * batch_size / len(data), *EPOCHS))
-
-    def _peak_lr(self) -> float:
-        return self.lr or self.encoder_._fine_tuning_lr
-
-    def _lr_scales(self, module: nn.Module) -> dict[str, float]:
-        encoder: Any = module.encoder
-        blocks = encoder.blocks() if hasattr(encoder, "blocks") else [[encoder]]
-        names = {part: name for name, part in module.named_modules()}
-        return {
-            f"{names[part]}.": self.layer_decay**depth
-            for depth, block in enumerate(reversed(blocks), 1)
-            for part in block
-        }
-
-    def _run_key(self, data: Source, seed: int, goes_on: bool) -> str:
-        return fingerprint(super()._run_key(data, seed, goes_on), self._start, self.classes_)
-
-    def _keep_results(self, data: Source, resumed_from: tuple[int, int] | None) -> None:
-        self.n_features_out_ = self._n_features
-        super()._keep_results(data, resumed_from)
 
     # --- use ------------------------------------------------------------------------------------------------------
-
-    def _encode(self, encoder: nn.Module, data: Source, device: torch.device) -> np.ndarray:
-        features: np.ndarray = self.encoder_._encode(encoder, data, device)
-        return features
 
     def decision_function(self, X: Any) -> np.ndarray:
         """How much each row speaks for each class.
@@ -376,22 +323,10 @@ class FineTuneClassifier(ClassifierMixin, TorchTransformer):
         check_is_fitted(self)
         features = ArraySource(self.transform(X))
         head: nn.Module = self.net_.module_.head
-        return encode(head, features, next(head.parameters()).device, ROWS)
-
-    def __sklearn_clone__(self) -> Any:
-        copied = super().__sklearn_clone__()
-        if hasattr(self.encoder, "net_"):
-            copied.encoder = copy.copy(self.encoder)  # its parameters can be set without touching the first one's
-        return copied
+        return features.encode(head, next(head.parameters()).device)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         if self.encoder is not None:
             tags.input_tags = get_tags(self.encoder).input_tags
         return tags
-
-
-def _part(data: Source, index: Tensor) -> Source:
-    part = data.subset(index)
-    part.y = None if data.y is None else data.y[index]
-    return part

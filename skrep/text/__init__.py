@@ -1,6 +1,6 @@
 """Text: documents of every kind become a stream of numbered words, once; and words become vectors."""
 
-from skrep.text.encoder import TextEncoder, encode_documents
+from skrep.text.encoder import TextEncoder
 from skrep.text.pooling import POOLINGS, centre_and_distance, common_direction, means, pooled
 from skrep.text.reading import (
     WORD_PATTERN,
@@ -9,13 +9,14 @@ from skrep.text.reading import (
     TextLines,
     is_iterator,
     read_documents,
-    require_again_and_again,
     require_documents,
+    require_reiterable,
 )
 from skrep.text.sequences import Sequences, SpecialTokens, TextSource, in_own_rows, packed
 from skrep.text.skip_gram import skip_gram_vectors
 from skrep.text.stream import TokenStream
 from skrep.text.subword_tokenizer import SubwordTokenizer, require_tokenizer, tokenizers_library
+from skrep.text.token_reader import TokenReader
 from skrep.text.tokenise import Tokenised, code_points, learned_tokenizer, tokenise
 from skrep.text.vectors import WordVectors
 
@@ -30,6 +31,7 @@ __all__ = [
     "SubwordTokenizer",
     "TextInput",
     "TextLines",
+    "TokenReader",
     "TokenStream",
     "Tokenised",
     "WordVectors",
@@ -38,11 +40,10 @@ __all__ = [
     "means",
     "pooled",
     "read_documents",
-    "require_again_and_again",
+    "require_reiterable",
     "require_documents",
     "require_tokenizer",
     "centre_and_distance",
-    "encode_documents",
     "in_own_rows",
     "is_iterator",
     "learned_tokenizer",

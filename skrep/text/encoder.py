@@ -7,12 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from skrep.backbones.transformer import TransformerModule
-from skrep.text.sequences import Sequences, TextSource, in_own_rows, packed
+from skrep.text.sequences import Sequences, packed
 
-__all__ = ["TextEncoder", "encode_documents"]
-
-# Tokens that pass through the network at a time, and that are read at a time.
-GRID_TOKENS, CHUNK_TOKENS = 2048, 2**15
+__all__ = ["TextEncoder"]
 
 
 class TextEncoder(nn.Module):
@@ -56,32 +53,3 @@ class TextEncoder(nn.Module):
     def blocks(self) -> list[list[nn.Module]]:
         """The parts from the input to the output."""
         return self.transformer.blocks()
-
-
-@torch.inference_mode()
-def encode_documents(encoder: TextEncoder, source: TextSource, device: torch.device) -> np.ndarray:
-    """Features of documents, in eval mode; those of one do not depend on the others.
-
-    Parameters
-    ----------
-    encoder : TextEncoder
-        The network.
-    source : TextSource
-        The documents.
-    device : torch.device
-        Where the network is.
-
-    Returns
-    -------
-    ndarray of shape (n_documents, n_features), float32
-    """
-    encoder.eval()
-    width = encoder.transformer.width * len(encoder.layers)
-    features = np.empty((len(source), width), np.float32)
-    for start, stop in source.pieces(CHUNK_TOKENS):
-        sequences = source.take(torch.arange(start, stop), device)
-        vectors = torch.empty(len(sequences.tokens), width, device=device)
-        for grid, place, at in in_own_rows(sequences, encoder.transformer.max_length, GRID_TOKENS):
-            vectors[at] = encoder.vectors(grid)[place].float()
-        features[start:stop] = encoder.pool(vectors, sequences).cpu().numpy()
-    return features

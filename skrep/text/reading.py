@@ -20,7 +20,7 @@ __all__ = [
     "TextLines",
     "is_iterator",
     "read_documents",
-    "require_again_and_again",
+    "require_reiterable",
     "require_documents",
 ]
 
@@ -49,12 +49,12 @@ class DocumentInput:
         A function of a text that returns a text, instead of the two above.
     """
 
-    input: str = param("content", "filename", "file", default="content")
-    encoding: str = param(str, default="utf-8")
-    decode_error: str = param("strict", "ignore", "replace", default="strict")
-    strip_accents: Any = param("ascii", "unicode", callable, None, default=None)
-    lowercase: bool = param(bool, default=True)
-    preprocessor: Callable[[str], str] | None = param(callable, None, default=None)
+    input: str = param("content", "filename", "file", trains=False, default="content")
+    encoding: str = param(str, trains=False, default="utf-8")
+    decode_error: str = param("strict", "ignore", "replace", trains=False, default="strict")
+    strip_accents: Any = param("ascii", "unicode", callable, None, trains=False, default=None)
+    lowercase: bool = param(bool, trains=False, default=True)
+    preprocessor: Callable[[str], str] | None = param(callable, None, trains=False, default=None)
 
     # how texts are cut, where that is no parameter
     tokenizer: ClassVar[Any] = None
@@ -190,13 +190,12 @@ def require_documents(X: Any, name: str = "X") -> None:
         raise ValueError(f"{name} is a {type(X).__name__}; {expected}. Pass a list.")
 
 
-def require_again_and_again(documents: Any, name: str) -> None:
+def require_reiterable(documents: Any, name: str) -> None:
     """Raise ValueError unless these are documents that each fit can go through; `name` is that of the parameter."""
     require_documents(documents, name)
     if is_iterator(documents):
         raise ValueError(
-            f"{name} is an iterator, which can be gone through once: another fit would find nothing. Pass a list or "
-            "skrep.text.TextLines."
+            f"{name} is a one-shot iterator: another fit would find it empty. Pass a list or skrep.text.TextLines."
         )
 
 

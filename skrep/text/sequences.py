@@ -15,6 +15,9 @@ from skrep.text.stream import TokenStream
 
 __all__ = ["Sequences", "SpecialTokens", "TextSource", "in_own_rows", "packed"]
 
+# Tokens that pass through a network at a time, and that are read at a time.
+GRID_TOKENS, CHUNK_TOKENS = 2048, 2**15
+
 # Rows have lengths that are multiples of this, so that sequences of one length meet the same kernels.
 ROUND = 16
 
@@ -136,7 +139,7 @@ def in_own_rows(sequences: Sequences, max_length: int, tokens: int) -> Iterator[
 
 
 class TextSource(Source):
-    """Documents, or pairs of them, as windows of tokens; none of which is left out.
+    """Documents, or pairs of them, as windows of tokens; no token is left out.
 
     Parameters
     ----------
@@ -151,6 +154,8 @@ class TextSource(Source):
     ends_sentence : ndarray of shape (n_vocabulary,), bool
         Tokens behind which a document is best cut.
     """
+
+    _rows: Tensor
 
     def __init__(
         self,
@@ -180,10 +185,11 @@ class TextSource(Source):
     def _n_special(self) -> int:
         return 2 + self._between()
 
-    def _with(self, rows: Tensor, **changes: Any) -> "TextSource":
-        """Other documents from the same streams."""
+    def _with(self, rows: Tensor, counts: Tensor, **changes: Any) -> "TextSource":
+        """Parts of the documents from the same streams; `counts` says how many parts each document has."""
         other = copy.copy(self)
-        vars(other).update(changes, _rows=rows, n_samples=len(rows))
+        vars(other).update(changes, _rows=rows, n_samples=len(rows), facts=[])
+        other.y, other.groups = (None if v is None else v.repeat_interleave(counts) for v in (self.y, self.groups))
         return other
 
     def _pair(self, lengths: np.ndarray, others: np.ndarray, room: int, ends_sentence: np.ndarray) -> None:
@@ -215,8 +221,8 @@ class TextSource(Source):
         return int(self._counts(self._rows.numpy()).sum())
 
     @property
-    def n_tokens(self) -> int:
-        """In the sequences of all documents of this source, with those that begin and end them."""
+    def size(self) -> int:
+        """Tokens in the sequences of all documents of this source, with those that begin and end them."""
         which = self._of(self._rows.numpy())
         return int(self._lengths(which).sum())
 
@@ -249,8 +255,9 @@ class TextSource(Source):
 
     def as_windows(self) -> "TextSource":
         """A source in which each window is a document."""
-        windows = torch.from_numpy(self._of(self._rows.numpy()))
-        return self._with(windows, _ends=np.arange(1, len(self._starts) + 1))
+        rows = self._rows.numpy()
+        windows, counts = torch.from_numpy(self._of(rows)), torch.from_numpy(self._counts(rows))
+        return self._with(windows, counts, _ends=np.arange(1, len(self._starts) + 1))
 
     def take(self, index: Tensor, device: torch.device) -> Any:
         """The sequences of the documents at `index`, as :class:`Sequences`."""
@@ -294,6 +301,7 @@ class TextSource(Source):
         here = counts[rows]
         return self._with(
             torch.from_numpy(np.arange(here.sum()) + np.repeat(pair_ends[rows] - here.cumsum(), here)),
+            torch.from_numpy(here),
             is_pair=True,
             _second=self._first,
             _starts=starts[firsts],
@@ -324,8 +332,33 @@ class TextSource(Source):
             yield part.tokens
             yield part.lengths
 
-    def subset(self, index: Tensor) -> "TextSource":
-        return self._with(self._rows[index], y=None if self.y is None else self.y[index])
+    def encode(self, network: Any, device: torch.device, rows: int | None = None) -> np.ndarray:
+        """Features of documents, in eval mode; those of one do not depend on the others.
+
+        Parameters
+        ----------
+        network : TextEncoder
+            Vectors of tokens, and how they are pooled.
+        device : torch.device
+            Where it is.
+        rows : None
+            Not used: sequences of one length pass together.
+
+        Returns
+        -------
+        ndarray of shape (n_documents, n_features), float32
+        """
+        network.eval()
+        length, width = network.transformer.max_length, network.transformer.width * len(network.layers)
+        features = np.empty((len(self), width), np.float32)
+        with torch.inference_mode():
+            for start, stop in self.pieces(CHUNK_TOKENS):
+                sequences = self.take(torch.arange(start, stop), device)
+                vectors = torch.empty(len(sequences.tokens), width, device=device)
+                for grid, place, at in in_own_rows(sequences, length, GRID_TOKENS):
+                    vectors[at] = network.vectors(grid)[place].float()
+                features[start:stop] = network.pool(vectors, sequences).cpu().numpy()
+        return features
 
 
 def _windows(

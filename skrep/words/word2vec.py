@@ -39,7 +39,7 @@ from skrep.text import (
     learned_tokenizer,
     means,
     pooled,
-    require_again_and_again,
+    require_reiterable,
     require_tokenizer,
     tokenise,
 )
@@ -411,7 +411,7 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
         if self.vocabulary is not None and not len(self.vocabulary):
             raise ValueError("vocabulary is empty; expected words.")
         if self.unlabeled is not None:
-            require_again_and_again(self.unlabeled, "unlabeled")
+            require_reiterable(self.unlabeled, "unlabeled")
         resolve_device(self.device)
         if self.n_jobs == 0:
             raise ValueError("n_jobs=0: expected a number of threads, -1 for all processors, or None.")

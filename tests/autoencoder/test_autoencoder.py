@@ -82,7 +82,7 @@ def test_noise_is_seen_by_the_encoder_and_not_by_the_target(noise, digits):
     )
     assert noisy.history_[-1]["train_loss"] > plain.history_[-1]["train_loss"]
     source = read_table(noisy, X, reset=False)
-    batch = next(noisy.batches(source, 100, torch.device("cpu"), torch.Generator().manual_seed(0)))
+    batch = next(source.batches(100, torch.device("cpu"), torch.Generator().manual_seed(0)))
     inputs, target = noisy.make_views(source, noisy.net_.module_)(batch, torch.Generator().manual_seed(0))
     torch.testing.assert_close(target, noisy.net_.module_.encoder.standardize(batch.x))
     assert (inputs - target).std() > 0.2

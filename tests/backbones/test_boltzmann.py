@@ -117,13 +117,13 @@ def test_gradient_of_the_contrast_by_finite_differences(n_gaussian):
     training = in_training(random_machine(n_gaussian=n_gaussian)).train()
     learned = {n: p for n, p in training.named_parameters() if n.startswith("machine.") and p.requires_grad}
     assert len(learned) == 3 + (n_gaussian > 0)
-    data, dreamt = rows(training.machine, 4).requires_grad_(), rows(training.machine, 3, 1).requires_grad_()
+    data, fantasy = rows(training.machine, 4).requires_grad_(), rows(training.machine, 3, 1).requires_grad_()
 
-    def loss(data, dreamt, *parameters):
-        outputs = functional_call(training, dict(zip(learned, parameters, strict=True)), ((data, dreamt),))
-        return contrastive_divergence(outputs.data, outputs.dreamt) + 0.7 * sparsity_penalty(outputs.hidden, 0.2)
+    def loss(data, fantasy, *parameters):
+        outputs = functional_call(training, dict(zip(learned, parameters, strict=True)), ((data, fantasy),))
+        return contrastive_divergence(outputs.data, outputs.fantasy) + 0.7 * sparsity_penalty(outputs.hidden, 0.2)
 
-    assert gradcheck(loss, (data, dreamt, *learned.values()), check_undefined_grad=False)
+    assert gradcheck(loss, (data, fantasy, *learned.values()), check_undefined_grad=False)
 
 
 @each_kind
@@ -148,11 +148,11 @@ def test_gradient_of_the_free_energy_by_finite_differences(n_gaussian):
         np.testing.assert_allclose(gradient[:, i], (up - down) / 2e-6, rtol=1e-5, atol=1e-7)
 
 
-def gradients(training, data, dreamt):
+def gradients(training, data, fantasy):
     """Of weights, visible and hidden biases (and scales), after :meth:`BoltzmannTraining.centre`."""
     training.zero_grad()
-    outputs = training.train()((data, dreamt))
-    contrastive_divergence(outputs.data, outputs.dreamt).backward()
+    outputs = training.train()((data, fantasy))
+    contrastive_divergence(outputs.data, outputs.fantasy).backward()
     training.centre()
     return [p.grad.clone() for p in training.machine.learned()]
 
@@ -161,14 +161,14 @@ def gradients(training, data, dreamt):
 def test_centred_gradient_is_the_one_of_the_centred_energy(n_gaussian):
     training = in_training(random_machine(n_gaussian=n_gaussian))
     machine = training.machine
-    data, dreamt = rows(machine, 6), rows(machine, 5, 1)
+    data, fantasy = rows(machine, 6), rows(machine, 5, 1)
     mu = machine.scaled(training.visible_mean).detach()
     lam = training.hidden_mean.clone()
     hidden = torch.from_numpy(all_bits(3))
     W = machine.weight.detach().clone().requires_grad_()
     b = (machine.visible_bias + machine.weight @ lam).detach().requires_grad_()
     c = (machine.hidden_bias + mu @ machine.weight).detach().requires_grad_()
-    u = [machine.scaled(v).detach() for v in (data, dreamt)]
+    u = [machine.scaled(v).detach() for v in (data, fantasy)]
 
     def energies(u):  # of units less their means, summed over all hidden states: (batch, n_visible) -> (batch,)
         joint = -(u @ b)[:, None] - hidden @ c - ((u - mu) @ W) @ (hidden - lam).T
@@ -176,7 +176,7 @@ def test_centred_gradient_is_the_one_of_the_centred_energy(n_gaussian):
 
     (energies(u[0]).mean() - energies(u[1]).mean()).backward()
     expected = [W.grad, b.grad - W.grad @ lam, c.grad - mu @ W.grad]
-    for ours, theirs in zip(gradients(training, data, dreamt), expected, strict=False):
+    for ours, theirs in zip(gradients(training, data, fantasy), expected, strict=False):
         torch.testing.assert_close(ours, theirs)
 
 
@@ -184,7 +184,7 @@ def test_centred_gradient_is_the_one_of_the_centred_energy(n_gaussian):
 def test_which_value_of_a_bit_is_called_one_does_not_matter_with_centring(centring):
     one = in_training(random_machine(), centring=centring)
     two = in_training(random_machine(), centring=centring)
-    data, dreamt = rows(one.machine, 6), rows(one.machine, 5, 1)
+    data, fantasy = rows(one.machine, 6), rows(one.machine, 5, 1)
     W, b, c = (p.detach().clone() for p in one.machine.learned())
     with torch.no_grad():  # the same machine of bits that are turned over
         two.machine.weight.copy_(-W)
@@ -193,8 +193,8 @@ def test_which_value_of_a_bit_is_called_one_does_not_matter_with_centring(centri
         two.visible_mean.copy_(1 - one.visible_mean)
     difference = two.machine.free_energy(1 - data) - one.machine.free_energy(data)
     torch.testing.assert_close(difference, difference[:1].expand(6))
-    of_W, of_b, of_c = gradients(one, data, dreamt)
-    flipped = gradients(two, 1 - data, 1 - dreamt)
+    of_W, of_b, of_c = gradients(one, data, fantasy)
+    flipped = gradients(two, 1 - data, 1 - fantasy)
     expected = (-of_W, -of_b, of_c + of_W.sum(0))
     assert all(torch.allclose(f, e) for f, e in zip(flipped, expected, strict=True)) == centring
 
@@ -212,7 +212,7 @@ def test_average_is_a_normalised_exponential_one(averaging):
             for parameter in machine.learned():
                 parameter.copy_(-torch.rand(parameter.shape, generator=seeded(step)))  # as log_scale may be
         history.append([p.detach().clone().double() for p in machine.learned()])
-        training.settle(Phases(torch.zeros(2), torch.zeros(5), torch.full((3,), 0.5), None, torch.zeros(5, 3)))
+        training.update_averages(Phases(torch.zeros(2), torch.zeros(5), torch.full((3,), 0.5), None, torch.zeros(5, 3)))
         weights = [averaging ** (step - i) for i in range(step + 1)]
         for k, kept in enumerate(training.average.learned()):
             naive = sum(w * then[k] for w, then in zip(weights, history, strict=True)) / sum(weights)
@@ -223,13 +223,13 @@ def test_chains_and_running_means_move_on():
     training = in_training(random_machine(), n_observed=3)
     before = training.visible_mean.clone(), training.hidden_mean.clone()
     hidden, inferred, chain = torch.rand(3).double(), torch.rand(1).double(), torch.rand(5, 3).double()
-    training.settle(Phases(torch.zeros(2), torch.zeros(5), hidden, inferred, chain))
+    training.update_averages(Phases(torch.zeros(2), torch.zeros(5), hidden, inferred, chain))
     assert torch.equal(training.chain, chain)
     torch.testing.assert_close(training.hidden_mean, 0.99 * before[1] + 0.01 * hidden)
     assert torch.equal(training.visible_mean[:3], before[0][:3])
     torch.testing.assert_close(training.visible_mean[3:], 0.99 * before[0][3:] + 0.01 * inferred)
     without = in_training(random_machine(), n_chains=0)
-    without.settle(Phases(torch.zeros(2), torch.zeros(5), hidden, None, chain))
+    without.update_averages(Phases(torch.zeros(2), torch.zeros(5), hidden, None, chain))
     assert without.chain.shape == (0, 3)
 
 
@@ -237,17 +237,17 @@ def test_chains_and_running_means_move_on():
 def test_phases(training):
     module = in_training(random_machine(n_gaussian=2), n_observed=3).train(training)
     machine = module.machine
-    data, dreamt = rows(machine, 4), rows(machine, 5, 1)
-    outputs = module((data, dreamt))
-    for energies, v in ((outputs.data, data), (outputs.dreamt, dreamt)):
+    data, fantasy = rows(machine, 4), rows(machine, 5, 1)
+    outputs = module((data, fantasy))
+    for energies, v in ((outputs.data, data), (outputs.fantasy, fantasy)):
         p = v[:, 3].numpy()
         bits = 0 if training else -(p * np.log(p) + (1 - p) * np.log(1 - p))
         np.testing.assert_allclose(energies.detach(), free_energy(machine, v.numpy()) - bits, rtol=1e-9)
     torch.testing.assert_close(outputs.hidden, machine(data).mean(0))
-    torch.testing.assert_close(outputs.chain, machine(dreamt))
+    torch.testing.assert_close(outputs.chain, machine(fantasy))
     torch.testing.assert_close(outputs.inferred, data[:, 3:].mean(0))
     assert not outputs.chain.requires_grad
-    assert in_training(random_machine())((data, dreamt)).inferred is None
+    assert in_training(random_machine())((data, fantasy)).inferred is None
 
 
 # --- draws -----------------------------------------------------------------------------------------------------------
@@ -323,8 +323,8 @@ def test_gibbs_takes_as_many_steps_as_asked(n_steps):
         v = machine.gibbs(starts(3, 20_000), n_steps, seeded(n_steps))
         assert chi_square_p(v.numpy(), after) > 1e-3
         training = in_training(machine)
-        dreamt = training.dream(machine(starts(3, 20_000)), n_steps, seeded(n_steps))
-        assert chi_square_p(dreamt.numpy(), after) > 1e-3
+        fantasy = training.sample_model(machine(starts(3, 20_000)), n_steps, seeded(n_steps))
+        assert chi_square_p(fantasy.numpy(), after) > 1e-3
     others = (np.linalg.matrix_power(transition(machine), other)[-1] for other in {1, 2, 3} - {n_steps})
     assert all(chi_square_p(v.numpy(), other) < 1e-3 for other in others)  # or the test could not tell
 

@@ -129,9 +129,9 @@ def test_an_epoch_is_that_epoch(images):
     seen = []
 
     class Watched(SimCLRTransformer):
-        def after_step(self, module, outputs):
+        def after_step(self, module, outputs, progress):
             seen.append(outputs.detach().double().numpy())
-            super().after_step(module, outputs)
+            super().after_step(module, outputs, progress)
 
     encoder = Watched(backbone=ConvNet(2), max_epochs=3, batch_size=50, random_state=0, validation_fraction=0.1)
     encoder.fit(images[:200])

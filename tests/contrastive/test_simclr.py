@@ -271,7 +271,7 @@ def test_warm_start_keeps_the_units_of_the_first_images(images):
 
 def test_later_rows_are_not_counted_again(images, monkeypatch):
     encoder = quick(max_epochs=None).partial_fit(images[:64])
-    monkeypatch.setattr("skrep.base.training_operations", None)  # would run the network on the CPU, wherever it is
+    monkeypatch.setattr("skrep.engine.recipe.training_flops", None)  # would run the network on the CPU, wherever it is
     encoder.partial_fit(images[:64])
 
 

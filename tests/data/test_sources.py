@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import skrep.data.sources
-from skrep.data import ArraySource, DatasetSource, ordered_batches, read_table, shuffled_batches
+from skrep.data import ArraySource, DatasetSource, read_table
 from skrep.data.sources import is_memory_mapped
 
 CPU = torch.device("cpu")
@@ -60,7 +60,7 @@ def test_moments_in_one_pass(n, d, offset, seed):
 @given(st.integers(1, 100), st.integers(1, 40))
 def test_batches(n, batch_size):
     source = ArraySource(np.arange(n, dtype=np.float32)[:, None])
-    batches = list(shuffled_batches(source, batch_size, CPU, torch.Generator().manual_seed(0)))
+    batches = list(source.batches(batch_size, CPU, torch.Generator().manual_seed(0)))
     sizes = [len(batch.index) for batch in batches]
     assert max(sizes) <= max(batch_size, 3 if batch_size == 2 else 1)
     assert max(sizes) - min(sizes) <= 1
@@ -69,13 +69,13 @@ def test_batches(n, batch_size):
     for batch in batches:
         assert torch.equal(batch.x[:, 0], batch.index.float())
         assert batch.y is None
-    assert torch.cat([batch.index for batch in ordered_batches(source, batch_size, CPU)]).tolist() == list(range(n))
+    assert torch.cat([batch.index for batch in source.in_order(batch_size, CPU)]).tolist() == list(range(n))
 
 
 def test_targets_travel_with_their_rows():
     source = ArraySource(np.arange(10, dtype=np.float32)[:, None])
     source.y = torch.arange(10)
-    for batch in shuffled_batches(source, 3, CPU, torch.Generator().manual_seed(0)):
+    for batch in source.batches(3, CPU, torch.Generator().manual_seed(0)):
         assert torch.equal(batch.y, batch.index)
 
 
@@ -151,9 +151,7 @@ def test_batches_of_rows_that_were_moved(tmp_path):
     _, made = sources(tmp_path)
     made[0].y = torch.arange(50)
     for source in (made[0], made[0].subset(torch.arange(5, 40))):
-        pairs = [
-            shuffled_batches(s, 8, CPU, torch.Generator().manual_seed(0)) for s in (source, source.kept_on(CPU, 200))
-        ]
+        pairs = [s.batches(8, CPU, torch.Generator().manual_seed(0)) for s in (source, source.kept_on(CPU, 200))]
         for a, b in zip(*pairs, strict=True):
             assert torch.equal(a.x, b.x)
             assert torch.equal(a.index, b.index)

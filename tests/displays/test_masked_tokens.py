@@ -50,7 +50,7 @@ def test_charts_are_the_likeliest_tokens(fitted):
     zeros = torch.zeros_like(tokens)
     with torch.no_grad():
         vectors = module.encoder.transformer(Grid(tokens, torch.arange(tokens.shape[1])[None], zeros, zeros))[0]
-        probabilities = module.guess(vectors[hidden]).softmax(1).numpy()
+        probabilities = module.logits(vectors[hidden]).softmax(1).numpy()
     full = None
     for i, row in enumerate(probabilities):
         best = np.argsort(-row, kind="stable")[:4]

@@ -174,10 +174,10 @@ def test_pseudo_likelihood_turns_over_each_column(bits):
 
 def fit_and_held_out(machine, X):
     """The rows that a fit does not train on."""
-    sources, batches = [], machine.batches
-    machine.batches = lambda source, *args: (sources.append(source), batches(source, *args))[1]
+    sources = []
+    machine.training_source = lambda source: (sources.append(source), source)[1]
     machine.fit(X)
-    del machine.batches
+    del machine.training_source
     trained = sources[0].take(torch.arange(len(sources[0])), torch.device("cpu")).numpy()
     left = Counter(map(tuple, X.astype(np.float32))) - Counter(map(tuple, trained))
     assert left.total() == len(X) - len(trained) > 0
@@ -298,14 +298,14 @@ def test_learning_against_a_loop_by_hand(centring, persistent):
     mu, lam = expit(b), np.full(5, 0.5)
     learned, speed, history = [W, b, c], [0, 0, 0], []
     assert len(watch.pairs) == 4 * 6
-    for (data, dreamt), chain in zip(watch.pairs, watch.chains, strict=True):
+    for (data, fantasy), chain in zip(watch.pairs, watch.chains, strict=True):
         W, b, c = learned
-        on, dream = expit(c + data @ W), expit(c + dreamt @ W)
-        n, m = len(data), len(dreamt)
+        on, dream = expit(c + data @ W), expit(c + fantasy @ W)
+        n, m = len(data), len(fantasy)
         pull = 2 * cost * (on.mean(0) - target)
         slope = on * (1 - on) * pull
-        g_W = dreamt.T @ dream / m - data.T @ on / n + data.T @ slope / n
-        g_b = dreamt.mean(0) - data.mean(0)
+        g_W = fantasy.T @ dream / m - data.T @ on / n + data.T @ slope / n
+        g_b = fantasy.mean(0) - data.mean(0)
         g_c = dream.mean(0) - on.mean(0) + slope.mean(0)
         if centring:
             g_W = g_W - np.outer(g_b, lam) - np.outer(mu, g_c)
@@ -328,13 +328,13 @@ def test_learning_against_a_loop_by_hand(centring, persistent):
 def test_where_chains_start_and_how_far_they_go(persistent, n_gibbs, monkeypatch):
     X = rows_of(log_probability(), 100)
     calls = []
-    dream = BoltzmannTraining.dream
+    dream = BoltzmannTraining.sample_model
 
     def watched(training, hidden, n, generator):
         calls.append((hidden.clone(), training.chain.clone(), n))
         return dream(training, hidden, n, generator)
 
-    monkeypatch.setattr(BoltzmannTraining, "dream", watched)
+    monkeypatch.setattr(BoltzmannTraining, "sample_model", watched)
     watch = Pairs()
     options = {"n_chains": 7} if persistent else {}
     RBMEncoder(
@@ -348,10 +348,10 @@ def test_where_chains_start_and_how_far_they_go(persistent, n_gibbs, monkeypatch
         **options,
     ).fit(X)
     assert len(calls) == 8
-    for (start, chain, n), (data, dreamt) in zip(calls, watch.pairs, strict=True):
+    for (start, chain, n), (data, fantasy) in zip(calls, watch.pairs, strict=True):
         assert n == n_gibbs
         assert torch.equal(start, chain) if persistent else len(chain) == 0
-        assert len(dreamt) == (7 if persistent else len(data))
+        assert len(fantasy) == (7 if persistent else len(data))
     if persistent:
         np.testing.assert_allclose(calls[-1][0], watch.chains[-2])
 

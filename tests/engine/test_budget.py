@@ -7,7 +7,7 @@ import pytest
 import torch
 from skorch.callbacks import Callback
 
-import skrep.base
+import skrep.engine.fit
 from skrep import AutoEncoderTransformer
 from skrep.engine import net as engine
 from skrep.engine.optimizers import make_optimizer
@@ -113,7 +113,7 @@ def steps(monkeypatch):
     def train(estimator, **options):
         made = Steps(**options)
         monkeypatch.setattr(engine, "time", made)
-        monkeypatch.setattr(skrep.base, "time", made)
+        monkeypatch.setattr(skrep.engine.fit, "time", made)
         try:
             estimator.set_params(callbacks=[made]).fit(X)
         except KeyboardInterrupt:
@@ -199,10 +199,10 @@ def test_another_time_is_another_run(steps, tmp_path):
 
 
 def test_what_comes_before_training_takes_time_too(steps, monkeypatch):
-    def prepare(self, data, module):
+    def prepare(self, module, data):
         engine.time.now += 30
 
-    monkeypatch.setattr(AutoEncoderTransformer, "before_training", prepare)
+    monkeypatch.setattr(AutoEncoderTransformer, "prepare", prepare)
     _, clock = steps(quick(budget_minutes=50 / 60, lr=0.01))
     assert len(clock.rates) == 20
     assert np.isclose(clock.rates[0][0], 0.01 * cosine(0.6))
@@ -222,7 +222,7 @@ def test_early_stopping_ends_before_the_time(steps):
 
 
 def test_rates_of_layers_keep_their_proportions(monkeypatch):
-    monkeypatch.setattr(AutoEncoderTransformer, "_lr_scales", lambda *args: {"encoder.": 0.25})
+    monkeypatch.setattr(AutoEncoderTransformer, "lr_scales", lambda *args: {"encoder.": 0.25})
     clock = Steps()
     encoder = quick(max_epochs=2, lr=0.01, callbacks=[clock]).fit(X)
     names = {id(p): name for name, p in encoder.net_.module_.named_parameters()}

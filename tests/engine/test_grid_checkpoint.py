@@ -14,7 +14,7 @@ from tests.methods import Simple
 
 @params
 class Layered(Simple):
-    layer: int = param(Integer(low=0), default=0)
+    layer: int = param(Integer(low=0), trains=False, default=0)
 
     def transform(self, X: Any) -> np.ndarray:
         return super().transform(X) * (1 + self.layer)

@@ -12,10 +12,10 @@ from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from torch.nn import functional as F
 
 from skrep import SimCLRTransformer
-from skrep.base import DEFAULT_WORK
 from skrep.data import ArraySource
 from skrep.engine.net import ORDER, VIEWS
 from skrep.engine.randomness import derive_seed
+from skrep.engine.recipe import DEFAULT_WORK, plan
 from skrep.engine.schedules import warm_up_cosine
 from skrep.exceptions import DeviceMemoryError, DivergedError
 from tests.methods import Reconstruct, Simple
@@ -306,12 +306,12 @@ def test_default_sizes_follow_the_data():
     sizes = []
     for n in (20, 200, 2000, 10_000, 10**6):
         rows = ArraySource(np.broadcast_to(np.float32(0), (n, 20_000)))
-        sizes.append(encoder._default_sizes(rows, encoder.make_module(rows)))
+        sizes.append(plan(encoder, rows, encoder.make_module(rows)))
     assert [b for b, _ in sizes] == [32, 32, 128, 256, 256]
     # multiplications with the weights of 20,000 -> 3 -> 20,000, forward once and backward twice, two operations each
     expected = [DEFAULT_WORK / (6 * 2 * 60_000 * n) for n in (20, 200, 2000, 10_000, 10**6)]
     assert [e for _, e in sizes] == [int(min(200, max(10, e))) for e in expected]
-    assert Simple(max_epochs=3)._default_sizes(rows, torch.nn.Module()) == (256, 3)
+    assert plan(Simple(max_epochs=3), rows, torch.nn.Module()) == (256, 3)
 
 
 @pytest.mark.parametrize("optimizer", [dict, torch.optim.LBFGS])

@@ -205,7 +205,7 @@ def test_alone_or_in_company_to_the_bit(fitted):
 
 def test_documents_that_are_read_in_several_pieces(fitted, monkeypatch):
     together = fitted.transform([*TEXTS, LONG])
-    monkeypatch.setattr("skrep.text.encoder.CHUNK_TOKENS", 20)
+    monkeypatch.setattr("skrep.text.sequences.CHUNK_TOKENS", 20)
     np.testing.assert_array_equal(fitted.transform([*TEXTS, LONG]), together)
 
 
@@ -270,7 +270,7 @@ def test_guesses_are_probabilities_of_the_network(fitted):
     module = fitted.net_.module_
     last = states_by_hand(fitted, tokens, [0] * 7)[-1]
     with torch.no_grad():
-        expected = module.guess(last).softmax(1).numpy()
+        expected = module.logits(last).softmax(1).numpy()
     for guesses, at in zip(found, (2, 4), strict=True):
         assert [p for _, p in guesses] == sorted((p for _, p in guesses), reverse=True)
         assert sum(p for _, p in guesses) == pytest.approx(1, abs=1e-5)
@@ -445,7 +445,7 @@ def test_score_is_the_loss_of_a_naive_sum(options, monkeypatch):
             b = min(start for start in starts if start > at)
             last = states_by_hand(bert, seen[a:b].tolist(), [0] * (b - a))[-1]
             with torch.no_grad():
-                losses.append(-float(bert.net_.module_.guess(last[at - a]).log_softmax(0)[tokens[at]]))
+                losses.append(-float(bert.net_.module_.logits(last[at - a]).log_softmax(0)[tokens[at]]))
     by_hand = [sequences_by_hand(bert, text, 24) for text in documents]
     assert n_tokens == sum(len(tokens) for some in by_hand for tokens, _ in some)
     assert score == pytest.approx(-np.mean(losses), abs=1e-5)

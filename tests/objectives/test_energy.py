@@ -10,13 +10,13 @@ from skrep.objectives import contrastive_divergence, neighbour_entropy, sparsity
 
 def test_against_naive_loops():
     rng = np.random.default_rng(0)
-    data, dreamt, neighbours, activity = rng.normal(size=7), rng.normal(size=4), rng.normal(size=7), rng.random(3)
-    contrast = sum(data) / 7 - sum(dreamt) / 4
+    data, fantasy, neighbours, activity = rng.normal(size=7), rng.normal(size=4), rng.normal(size=7), rng.random(3)
+    contrast = sum(data) / 7 - sum(fantasy) / 4
     told = 0.0
     for energy, other in zip(data, neighbours, strict=True):
         told -= math.log(math.exp(-energy) / (math.exp(-energy) + math.exp(-other)))  # the row rather than the other
     penalty = sum((a - 0.1) ** 2 for a in activity)
-    tensors = [torch.from_numpy(x) for x in (data, dreamt, neighbours, activity)]
+    tensors = [torch.from_numpy(x) for x in (data, fantasy, neighbours, activity)]
     assert math.isclose(contrastive_divergence(tensors[0], tensors[1]), contrast)
     assert math.isclose(neighbour_entropy(tensors[0], tensors[2], 5), 5 * told / 7)
     assert math.isclose(sparsity_penalty(tensors[3], 0.1), penalty)

@@ -314,7 +314,7 @@ def test_one_pixel_has_no_contrast():
 def test_bad_images():
     patches = ImagePatches(4).fit(IMAGES)
     rows = IMAGES.reshape(20, -1)
-    with pytest.raises(ValueError, match=r"ImagePatches.*\b765\b.*AsImages\(\(height, width\)\)"):
+    with pytest.raises(ValueError, match=r"ImagePatches.*\(20, 765\).*AsImages\(\(height, width\)\)"):
         ImagePatches(4).fit(rows)
     with pytest.raises(ValueError, match=r"ImagePatches.*\(15, 17, 3\).*\(20, 765\)"):
         patches.transform(rows)

@@ -95,6 +95,12 @@ class Draft:
         return known
 
     @property
+    def outline(self) -> dict[str, Any]:
+        """What it was built for."""
+        shapes: dict[str, Any] = self.network["outline"]["dict"]
+        return shapes
+
+    @property
     def weights(self) -> dict[str, Any]:
         """Its weights by name."""
         named: dict[str, Any] = self.network["weights"]["dict"]
@@ -360,7 +366,7 @@ changed(
 for _attribute in ("fit", "transform", "__class__", "__dict__", "__setstate__", "__reduce__", "__sklearn_tags__"):
     changed(HOSTILE, f"an estimator's {_attribute} replaced", "value", _set("object", **{_attribute: _HARMLESS}))
     changed(HOSTILE, f"an encoder's {_attribute} replaced", "table", _set("encoder", **{_attribute: _HARMLESS}))
-for _attribute in ("_build", "_rebuilt", "_restore_net", "make_module", "make_views", "get_params", "_make_options"):
+for _attribute in ("_build", "read", "_restore_net", "make_module", "make_views", "get_params", "lr_scales"):
     changed(HOSTILE, f"an encoder's {_attribute} replaced", "table", _set("encoder", **{_attribute: _HARMLESS}))
 for _attribute in (
     "forward", "__call__", "__class__", "_call_impl", "_forward_hooks", "_forward_pre_hooks", "_backward_hooks",
@@ -406,7 +412,7 @@ for _cls in ("object", "int", "str", "bytes"):
     holding(HOSTILE, f"builtins.{_cls} as an object", _object(f"builtins.{_cls}", x=1))
 holding(HOSTILE, "an optimizer as an object", _object("torch.optim.SGD", param_groups=[]))
 holding(HOSTILE, "a module as an object", _object("torch.nn.Identity"))
-holding(HOSTILE, "an encoder as an object", _object("skrep.AutoEncoderTransformer", _row_shape=4))
+holding(HOSTILE, "an encoder as an object", _object("skrep.AutoEncoderTransformer", _seed=4))
 holding(HOSTILE, "an estimator as a module", _module("sklearn.pipeline.Pipeline"))
 holding(HOSTILE, "a function as a module", _module("torch.nn.functional.relu"))
 changed(HOSTILE, "an estimator as an encoder", "table", lambda d: d.root.update(encoder="sklearn.pipeline.Pipeline"))
@@ -474,7 +480,7 @@ changed(
     lambda d: [d.network.pop(k) for k in list(d.network) if k != "weights"],
 )
 for _table, _key, _wrong in [
-    (HOSTILE, "history", 7), (HOSTILE, "shape", {"tuple": [1] * 10}), (HOSTILE, "shape", 4),
+    (HOSTILE, "history", 7), (HOSTILE, "outline", 4), (HOSTILE, "outline", {"dict": {"first": 1, "second": 2}}),
     (ODD, "seed", "zero"), (ODD, "batch_size", "many"), (ODD, "epochs", [1]),
 ]:  # fmt: skip
 
@@ -493,7 +499,10 @@ for _part, _attribute in [
         made.network["attributes"] = {"dict": {part: {"dict": {attribute: 10**9}}}}
 
     changed(HOSTILE, f"a network's {_part} with another {_attribute}", "fitted backbone", _change)
-changed(HOSTILE, "a width that is text", "fitted backbone", lambda d: d.network.update(width="x"))
+for _wrong in ({"tuple": [1] * 10}, 4, "x"):
+    changed(HOSTILE, f"a shape that is {_wrong}", "table", lambda d, w=_wrong: d.outline.update(shape=w))
+for _wrong in ("x", [{"tuple": ["width", "x"]}], [{"tuple": ["n_chains", 8]}], [1], [{"tuple": [1, 2, 3]}]):
+    changed(HOSTILE, f"facts that are {_wrong}", "fitted backbone", lambda d, w=_wrong: d.outline.update(facts=w))
 for _wrong in ("hpu", "privateuseone", "mkldnn", "meta", "nowhere", 3, "cpu\n", None, ["cpu"]):
     changed(ODD, f"device {_wrong!r}", "table", _set("encoder", device=_wrong))
 changed(HOSTILE, "hidden units in a string", "table", _set("encoder", hidden="8"))
@@ -1188,8 +1197,8 @@ _OF_FUNCTION = (
 # --- bombs in networks ----------------------------------------------------------------------------------------------
 
 
-def _net(**values: Any) -> Callable[[Draft], Any]:
-    return lambda made: made.network.update(values)
+def _outline(**values: Any) -> Callable[[Draft], Any]:
+    return lambda made: made.outline.update(values)
 
 
 changed(BOMBS, "hidden layers of 10^9 units", "table", _set("encoder", hidden={"tuple": [10**9, 10**9]}))
@@ -1204,13 +1213,13 @@ changed(
     "images",
     _set("encoder", backbone=_object("skrep.backbones.ResNet", depth=10**9, stem=None)),
 )
-changed(BOMBS, "rows of 10^12", "table", _net(shape={"tuple": [10**12]}))
-changed(BOMBS, "images of 10^6 x 10^6", "images", _net(shape={"tuple": [10**6, 10**6, 3]}))
-changed(BOMBS, "images of 10^30 channels", "images", _net(shape={"tuple": [8, 8, {"int": hex(10**30)}]}))
-changed(BOMBS, "rows of no column", "table", _net(shape={"tuple": [0]}))
-changed(BOMBS, "rows of -4 columns", "table", _net(shape={"tuple": [-4]}))
-changed(BOMBS, "rows of 4.0 columns", "table", _net(shape={"tuple": [4.0]}))
-changed(BOMBS, "a width of 10^12", "fitted backbone", _net(width=10**12))
+changed(BOMBS, "rows of 10^12", "table", _outline(shape={"tuple": [10**12]}))
+changed(BOMBS, "images of 10^6 x 10^6", "images", _outline(shape={"tuple": [10**6, 10**6, 3]}))
+changed(BOMBS, "images of 10^30 channels", "images", _outline(shape={"tuple": [8, 8, {"int": hex(10**30)}]}))
+changed(BOMBS, "rows of no column", "table", _outline(shape={"tuple": [0]}))
+changed(BOMBS, "rows of -4 columns", "table", _outline(shape={"tuple": [-4]}))
+changed(BOMBS, "rows of 4.0 columns", "table", _outline(shape={"tuple": [4.0]}))
+changed(BOMBS, "a width of 10^12", "fitted backbone", _outline(facts=[{"tuple": ["width", 10**12]}]))
 _callback = {"callbacks": [{"name": "torch.nn.Linear"}],
              "net_params": {"dict": {"callbacks__Linear__in_features": 10_000, "callbacks__Linear__out_features": 10_000}}}  # fmt: skip # noqa: E501
 changed(BOMBS, "a callback that is a large network", "table", _set("encoder", **_callback))
@@ -1240,7 +1249,7 @@ changed(BOMBS, "modules doubled 25 times", "fitted backbone", _set("encoder", ba
 
 def _untold(made: Draft, depth: int) -> None:
     made.state("encoder")["backbone"] = _doubled_modules(depth)
-    _net(width=None)(made)
+    _outline(facts=[])(made)
 
 
 changed(BOMBS, "modules doubled 25 times, of no known width", "fitted backbone", lambda d: _untold(d, 25))
@@ -1257,7 +1266,7 @@ def _(path: Path) -> None:
     steps = _module("torch.nn.Unflatten", 301, attributes={"dim": 1, "unflattened_size": {"tuple": [10**7, 1]}})
     lstm = _module("torch.nn.LSTM", 302, parameters=parameters, attributes=attributes["state"]["attributes"]["dict"])
     made.state("encoder")["backbone"] = _module("torch.nn.Sequential", 303, modules={"0": steps, "1": lstm})
-    _net(shape={"tuple": [10**7]}, width=None)(made)
+    _outline(shape={"tuple": [10**7]}, width=None)(made)
     made.write(path)
 
 

@@ -17,6 +17,7 @@ import skrep
 from skrep import DeepBeliefEncoder, PCAEncoder, RBMEncoder
 from skrep.data import ArraySource, Batch
 from skrep.engine import Net
+from skrep.engine.fit import split
 from tests.energy.exact import all_bits, chi_square_p, free_energy, log_partition, numbers, randomise
 
 N_VISIBLE = 4
@@ -226,7 +227,7 @@ def test_score_is_the_mean_bound():
 # --- up-down -------------------------------------------------------------------------------------------------------
 
 
-def delta_rules(module, states, dreamt):
+def delta_rules(module, states, fantasy):
     """Appendix B of Hinton, Osindero & Teh 2006, a row at a time: by how much each number rises, but for the rate.
 
     As there but for two means that stand in for draws from them: of the topmost bits in both phases. Gaussian units
@@ -240,7 +241,7 @@ def delta_rules(module, states, dreamt):
 
     for row in range(n):
         wake = [layer[row].double().numpy() for layer in states]
-        sleep = [layer[row].double().numpy() for layer in dreamt]
+        sleep = [layer[row].double().numpy() for layer in fantasy]
         for i in range(n_below):
             W, b, _, scale = numbers(module.down[i])
             given = b + W @ wake[i + 1]
@@ -261,9 +262,9 @@ def delta_rules(module, states, dreamt):
     return updates
 
 
-def log_likelihoods(module, states, dreamt):
+def log_likelihoods(module, states, fantasy):
     """What both phases raise, for finite differences: mean log-probabilities, and minus the contrast."""
-    wake, sleep = ([layer.double().numpy() for layer in layers] for layers in (states, dreamt))
+    wake, sleep = ([layer.double().numpy() for layer in layers] for layers in (states, fantasy))
     total = np.mean(free_energy(module.top, sleep[-1])) - np.mean(free_energy(module.top, wake[-1]))
     for i, (up, down) in enumerate(zip(module.up, module.down, strict=True)):
         total += np.mean(log_below(down, wake[i], wake[i + 1]))
@@ -284,11 +285,11 @@ def test_one_step_is_the_pseudo_code(kind, hidden, monkeypatch):
     monkeypatch.setattr(DeepBeliefEncoder, "make_views", recording)
     before = copy.deepcopy(net.net_.module_)
     net.partial_fit(rows(kind))
-    (((states, dreamt), target),) = made
+    (((states, fantasy), target),) = made
     assert target is None
-    assert [layer.shape[1] for layer in states] == [layer.shape[1] for layer in dreamt] == [N_VISIBLE, *hidden]
+    assert [layer.shape[1] for layer in states] == [layer.shape[1] for layer in fantasy] == [N_VISIBLE, *hidden]
     risen = {k: (v - before.state_dict()[k]).double().numpy() / 0.1 for k, v in net.net_.module_.state_dict().items()}
-    expected = delta_rules(before, states, dreamt)
+    expected = delta_rules(before, states, fantasy)
     for name, change in risen.items():
         if name.endswith(".log_scale") and before.get_parameter(name).requires_grad:
             continue
@@ -303,11 +304,11 @@ def test_gradients_by_finite_differences(kind):
     generator = torch.Generator().manual_seed(0)
     X = rows(kind, 12)
     views = net.make_views(ArraySource(X), module)
-    (states, dreamt), _ = views(Batch(torch.from_numpy(X), None, torch.arange(12)), generator)
+    (states, fantasy), _ = views(Batch(torch.from_numpy(X), None, torch.arange(12)), generator)
     module.zero_grad()
-    loss = net.objective(module((states, dreamt)), None)
-    net.backward(loss)
-    assert float(loss.detach()) == pytest.approx(-log_likelihoods(module, states, dreamt), rel=1e-5)
+    loss = net.objective(module((states, fantasy)), None)
+    net.backward(module, {"": loss})
+    assert float(loss.detach()) == pytest.approx(-log_likelihoods(module, states, fantasy), rel=1e-5)
     module = module.double()
     learned = {name: p for name, p in module.named_parameters() if p.requires_grad}
     assert any(name.endswith("log_scale") for name in learned) == (kind == "gaussian")
@@ -322,7 +323,7 @@ def test_gradients_by_finite_differences(kind):
             kept, ends = float(values[i]), []
             for step in (1e-5, -1e-5):
                 values[i] = kept + step
-                ends.append(-log_likelihoods(module, states, dreamt))
+                ends.append(-log_likelihoods(module, states, fantasy))
             values[i] = kept
             assert (ends[0] - ends[1]) / 2e-5 == pytest.approx(slope[i], abs=2e-4), f"{name}[{i}]"
 
@@ -342,7 +343,7 @@ def test_states_are_called_up_and_dreamt_with_their_probabilities(n_gibbs):
     X = np.tile(row, (20_000, 1))
     views = net.make_views(ArraySource(X), module)
     generator = torch.Generator().manual_seed(0)
-    (states, dreamt), _ = views(Batch(torch.from_numpy(X), None, torch.arange(len(X))), generator)
+    (states, fantasy), _ = views(Batch(torch.from_numpy(X), None, torch.arange(len(X))), generator)
     v, h = all_bits(4), all_bits(3)
     of_v = np.exp(np.log(np.where(v == 1, row, 1 - row)).sum(1))  # (16,)
     of_h = of_v @ np.exp([log_bits(h, up_logits(module.up[0], bits)) for bits in v])  # (8,)
@@ -353,7 +354,7 @@ def test_states_are_called_up_and_dreamt_with_their_probabilities(n_gibbs):
     fall = np.exp([log_below(module.top, h, bits) for bits in top])  # (4, 8)
     after = of_h @ np.linalg.matrix_power(rise @ fall, n_gibbs)  # (8,)
     joint = after[:, None] * np.exp([log_below(module.down[0], v, bits) for bits in h])  # (8, 16)
-    state = (dreamt[1].numpy() @ [4, 2, 1] * 16 + dreamt[0].numpy() @ [8, 4, 2, 1]).astype(int)
+    state = (fantasy[1].numpy() @ [4, 2, 1] * 16 + fantasy[0].numpy() @ [8, 4, 2, 1]).astype(int)
     often = joint.ravel() * len(X) > 8
     counts = np.bincount(state, minlength=128)
     counts = np.append(counts[often], counts[~often].sum())
@@ -363,19 +364,19 @@ def test_states_are_called_up_and_dreamt_with_their_probabilities(n_gibbs):
 def test_bits_are_shown_as_they_are():
     V = (rows("bernoulli") > 0.5).astype(np.float32)
     net = make(max_epochs=1).fit(V)
-    data, dreamt = net.sample_views(V)
+    data, fantasy = net.sample_views(V)
     np.testing.assert_array_equal(data, V)
-    assert dreamt.shape == V.shape
-    assert set(np.unique(dreamt)) == {0, 1}
+    assert fantasy.shape == V.shape
+    assert set(np.unique(fantasy)) == {0, 1}
 
 
 def test_views_of_real_columns_are_in_their_units():
     X = rows("gaussian", 400)
     net = make((16,), 16, n_epochs=10, max_epochs=1).fit(X)
-    data, dreamt = net.sample_views(X)
+    data, fantasy = net.sample_views(X)
     np.testing.assert_allclose(data, X, rtol=1e-5, atol=1e-4)
-    np.testing.assert_allclose(dreamt.mean(0), X.mean(0), atol=0.3 * X.std(0).max())
-    np.testing.assert_allclose(dreamt.std(0), X.std(0), rtol=0.3)
+    np.testing.assert_allclose(fantasy.mean(0), X.mean(0), atol=0.3 * X.std(0).max())
+    np.testing.assert_allclose(fantasy.std(0), X.std(0), rtol=0.3)
 
 
 def test_up_down_raises_the_bound_of_rows_it_has_not_seen(digits):
@@ -648,7 +649,7 @@ def test_held_out_rows_are_seen_by_no_layer(kind, max_epochs):
     X = rows(kind)
     net = make((9,), 5, max_epochs=max_epochs, validation_fraction=0.2)
     positions = ArraySource(np.arange(len(X), dtype=np.float32)[:, None])
-    train, valid = (part.chunk(0, len(part)).ravel().long().numpy() for part in net._split(positions, 0))
+    train, valid = (part.chunk(0, len(part)).ravel().long().numpy() for part in split(net, positions, 0))
     assert sorted([*train, *valid]) == list(range(60))
     assert len(valid) == 12
     expected = net.fit(X)

@@ -58,7 +58,7 @@ def test_no_token_is_lost_and_no_window_is_too_long():
         assert size == count
     assert next(inner, None) is None
     assert data.n_windows == len(rows)
-    assert data.n_tokens == sum(map(len, rows)) == len(sequences.tokens)
+    assert data.size == sum(map(len, rows)) == len(sequences.tokens)
 
 
 def test_windows_end_with_sentences_where_one_ends_in_their_second_half():
@@ -230,7 +230,7 @@ def test_batches_against_lists(between, lengths, max_length, random):
             int(i) for i, rows in zip(index, expected, strict=True) for _ in rows
         ]
     assert data.subset(index).n_windows == sum(map(len, expected))
-    assert data.subset(index).n_tokens == sum(len(row) for rows in expected for row in rows)
+    assert data.subset(index).size == sum(len(row) for rows in expected for row in rows)
 
 
 def test_pairs_share_the_room():
@@ -248,13 +248,13 @@ def test_no_documents_at_all():
         assert grid.tokens.shape == (0, 12)
         assert len(place) == 0
     assert list(data.subset(torch.arange(0)).pieces(10)) == []
-    assert source([]).n_windows == source([]).n_tokens == 0
+    assert source([]).n_windows == source([]).size == 0
 
 
 @given(TEXTS, st.integers(1, 100))
 def test_pieces_are_no_larger_than_asked_for_but_of_one_document(lengths, most):
     data = source(drawn(lengths))
-    sizes = [data.subset(torch.tensor([i])).n_tokens for i in range(len(lengths))]
+    sizes = [data.subset(torch.tensor([i])).size for i in range(len(lengths))]
     before = 0
     for start, stop in data.pieces(most):
         assert start == before

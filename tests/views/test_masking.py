@@ -86,7 +86,7 @@ def test_the_loss_of_chosen_tokens_is_that_of_all_where_others_are_ignored():
     (grid, at, _), (tokens, _) = views(Batch(data.take(index, torch.device("cpu")), None, index), torch.Generator())
     with torch.no_grad():
         ours = bert.objective(module((grid, at, None)), (tokens, None))
-        everywhere = module.guess(module.encoder.transformer(grid).flatten(0, 1))
+        everywhere = module.logits(module.encoder.transformer(grid).flatten(0, 1))
         target = torch.full((len(everywhere),), -100)
         target[at] = tokens
         assert abs(float(ours - F.cross_entropy(everywhere, target))) < 1e-6

@@ -24,8 +24,8 @@ from skrep.backbones import (
     entropy,
 )
 from skrep.base import TorchTransformer, Views
-from skrep.data import Batch, ShapeSource, Source, ordered_batches
-from skrep.engine import draw_seed
+from skrep.data import Batch, Source
+from skrep.engine import Recipe, draw_seed, up_to
 from skrep.objectives import contrastive_divergence, neighbour_entropy, sparsity_penalty
 from skrep.params import Integer, Real, param, params
 
@@ -35,13 +35,16 @@ __all__ = ["BoltzmannTransformer", "as_count", "visible_units"]
 # else outweigh all other rows of a batch.
 MOST_DEVIATIONS = 10.0
 
+# Rows in a mini-batch where the data are many; see docs/defaults.md.
+LARGEST_BATCH = 64
+
 # Rows whose energies are computed at a time.
 CHUNK_ROWS = 512
 
 
 @params
 class BoltzmannTransformer(TorchTransformer):
-    """Hidden bits that explain how columns hang together, and a density over rows.
+    """Hidden bits that explain how columns depend on one another, and a density over rows.
 
     Parameters
     ----------
@@ -55,7 +58,7 @@ class BoltzmannTransformer(TorchTransformer):
     n_gibbs : int, default=1
         Gibbs steps in each update: the k of CD-k and PCD-k.
     persistent : bool, default=True
-        Whether chains go on from one update to the next. They follow the model further than chains that start at the
+        Whether chains continue from one update to the next. They follow the model further than chains that start at the
         data, at the same price, and make the better density where the machine is large; see the user guide.
     n_chains : int or None, default=None
         Persistent chains. None takes as many as `batch_size`, or 64.
@@ -74,11 +77,27 @@ class BoltzmannTransformer(TorchTransformer):
     batch_size : int or None, default=None
         Rows in a step. None takes 32, or 64 from 512 rows on.
     lr : float or None, default=None
-        Peak learning rate. None takes 0.05 for "sgd", 0.002 for "adam" and "adamw". Small images of bits bear 0.2.
+        Peak learning rate. None takes 0.05 for "sgd", 0.002 for "adam" and "adamw". 0.2 is safe for small
+        binary images.
     weight_decay : float, default=1e-05
         Decay of the weights; biases are not decayed.
     optimizer : {"sgd", "adam", "adamw"} or torch.optim.Optimizer class, default="sgd"
-        Adaptive steps are no good here: they magnify what is but the chains' noise.
+        Adaptive steps do poorly here: they amplify sampling noise.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_hidden, n_features), float32
+        Weights between the (lower) hidden bits and the columns, in the units of the data.
+    intercept_hidden_ : ndarray of shape (n_hidden,), float32
+        Log-odds of these hidden bits where all columns (and all upper bits) are zero.
+    intercept_visible_ : ndarray of shape (n_features,), float32
+        Log-odds of the columns (Bernoulli) or their means (Gaussian) where all hidden bits are zero.
+    visible_ : {"bernoulli", "gaussian"}
+        What the columns were taken for.
+    noise_ : ndarray of shape (n_features,), float32
+        Of Gaussian columns: their standard deviations given the hidden bits, in the units of the data.
+    n_chains_ : int
+        Number of persistent chains.
     """
 
     n_components: int | None = param(Integer(low=1), None, default=None)
@@ -95,16 +114,11 @@ class BoltzmannTransformer(TorchTransformer):
     weight_decay: float = param(Real(low=0), default=1e-5)
     optimizer: Any = param("sgd", "adam", "adamw", type, default="sgd")
 
-    _largest_batch = 64
-
-    def _split(self, data: Source, seed: int) -> tuple[Source, Source | None]:
-        train, valid = super()._split(data, seed)
-        train._range = data.range()  # what columns are does not depend on which rows are held out
-        return train, valid
-
-    def _build_net(self, data: Source, seed: int) -> None:
-        super()._build_net(data, seed)
-        self.n_chains_ = len(self.net_.module_.chain)
+    @property
+    def recipe(self) -> Recipe:  # type: ignore[override]
+        """Declared hook: see docs/defaults.md."""
+        momentum = {"optimizer__momentum": self.momentum} if self.optimizer == "sgd" else {}
+        return Recipe(batch=up_to(LARGEST_BATCH), net_params=momentum)
 
     @abstractmethod
     def _infer(self, machine: BoltzmannMachine, v: Tensor) -> Tensor:
@@ -134,8 +148,7 @@ class BoltzmannTransformer(TorchTransformer):
             mean = (mean * len(data) + 1) / (len(data) + 2)  # as if every bit had been seen both on and off
             bias = mean.logit()
         n_visible = n_observed + n_inferred
-        is_loaded = isinstance(data, ShapeSource) and hasattr(self, "n_chains_")
-        n_chains = self.n_chains_ if is_loaded else self._count_chains(n_visible, n_hidden)
+        n_chains = data.fact("n_chains", lambda: self._count_chains(n_visible, n_hidden))
         weight = torch.empty(n_visible, n_hidden).normal_(std=0.01)
         machine = BoltzmannMachine(
             weight,
@@ -156,44 +169,45 @@ class BoltzmannTransformer(TorchTransformer):
         )
 
     def make_views(self, data: Source, module: nn.Module) -> Views:
-        """Hook: rows, and rows that the machine dreams up; where it does not learn, rows and their neighbours."""
+        """Hook: positive and negative (fantasy) samples; in validation, rows and one-bit flips."""
         training: Any = module
         visible = visible_units(self, data, training.encoder.scale, training.machine.n_gaussian > 0)
 
-        def views(batch: Batch, generator: torch.Generator) -> tuple[tuple[Tensor, Tensor], None]:
+        def views(batch: Batch, generator: torch.Generator) -> tuple[tuple[Tensor, Tensor], int | None]:
             v = visible(batch.x, generator)  # (batch, n_observed)
             with torch.no_grad():
                 if not training.training:
                     kept = training.average
-                    return (self._infer(kept, v), self._infer(kept, kept.neighbour(v, generator))), None
+                    flips = self._infer(kept, kept.neighbour(v, generator))
+                    return (self._infer(kept, v), flips), training.n_observed
                 data = self._infer(training.machine, v)  # (batch, n_visible)
                 start = training.chain if self.persistent else training.machine(data)
-                return (data, training.dream(start, self.n_gibbs, generator)), None
+                return (data, training.sample_model(start, self.n_gibbs, generator)), None
 
         return views
 
-    def views_in_data_units(self, module: nn.Module, inputs: tuple[Tensor, Tensor]) -> list[Tensor]:
+    def shown_views(self, module: nn.Module, inputs: tuple[Tensor, Tensor]) -> list[Tensor]:
         """Hook: the rows, as bits where bits were drawn from them."""
         training: Any = module
         return [training.encoder.scale.inverse(inputs[0][:, : training.n_observed])]
 
-    def objective(self, outputs: Phases, target: None) -> Tensor:
-        """Hook: free energy of the data less that of the chains; of held-out rows, how they differ from others."""
-        if not self.net_.module_.training:
-            return neighbour_entropy(outputs.data, outputs.dreamt, self.net_.module_.n_observed)
-        loss = contrastive_divergence(outputs.data, outputs.dreamt)
+    def objective(self, outputs: Phases, target: int | None) -> Tensor:
+        """Hook: free energy of the data less that of the chains; in validation the pseudo-likelihood."""
+        if target is not None:  # the number of columns
+            return neighbour_entropy(outputs.data, outputs.fantasy, target)
+        loss = contrastive_divergence(outputs.data, outputs.fantasy)
         if self.sparsity_target is None:
             return loss
         return loss + self.sparsity_cost * sparsity_penalty(outputs.hidden, self.sparsity_target)
 
-    def backward(self, loss: Tensor) -> None:
-        """Seam: centred gradients."""
-        super().backward(loss)
-        self.net_.module_.centre()
+    def backward(self, module: nn.Module, losses: dict[str, Tensor]) -> None:
+        """Hook: centred gradients."""
+        super().backward(module, losses)
+        module.centre()  # type: ignore[operator]
 
-    def after_step(self, module: nn.Module, outputs: Phases) -> None:
-        """Seam: chains, running means and average move on."""
-        module.settle(outputs)  # type: ignore[operator]
+    def after_step(self, module: nn.Module, outputs: Phases, progress: float) -> None:
+        """Hook: chains, running means and average move on."""
+        module.update_averages(outputs)  # type: ignore[operator]
 
     def _is_gaussian(self, data: Source) -> bool:
         if self.visible == "bernoulli":
@@ -210,7 +224,7 @@ class BoltzmannTransformer(TorchTransformer):
                     "there is one for each row of a batch. Leave n_chains out, or set persistent=True."
                 )
             return 0
-        n_chains = self.n_chains or self.batch_size or self._largest_batch
+        n_chains = self.n_chains or self.batch_size or LARGEST_BATCH
         needed, there = 4 * n_chains * (2 * n_visible + 3 * n_hidden), _memory()
         if needed > there:
             raise ValueError(
@@ -220,10 +234,6 @@ class BoltzmannTransformer(TorchTransformer):
             )
         return n_chains
 
-    def _other_net_params(self) -> dict[str, Any]:
-        own = {"optimizer__momentum": self.momentum} if self.optimizer == "sgd" else {}
-        return own | super()._other_net_params()
-
     # --- the fitted machine --------------------------------------------------------------------------------------
 
     @property
@@ -231,6 +241,11 @@ class BoltzmannTransformer(TorchTransformer):
         check_is_fitted(self)
         machine: BoltzmannMachine = self.net_.module_.average
         return machine.eval()
+
+    @property
+    def n_chains_(self) -> int:
+        check_is_fitted(self)
+        return len(self.net_.module_.chain)
 
     @property
     def visible_(self) -> str:
@@ -267,9 +282,9 @@ class BoltzmannTransformer(TorchTransformer):
         device = self._machine.weight.device
         dtype = torch.float32 if device.type == "mps" else torch.float64
         machine, units = (copy.deepcopy(part).to(dtype) for part in (self._machine, self.net_.module_.encoder.scale))
-        data = self._read(X, reset=False)
+        data = self.read(X, reset=False)
         with torch.inference_mode():
-            parts = [function(machine, units(batch.x.to(dtype))) for batch in ordered_batches(data, CHUNK_ROWS, device)]
+            parts = [function(machine, units(batch.x.to(dtype))) for batch in data.in_order(CHUNK_ROWS, device)]
         return torch.cat(parts).double().cpu().numpy()
 
     def _free_energy(self, machine: BoltzmannMachine, v: Tensor) -> Tensor:
@@ -405,7 +420,7 @@ class BoltzmannTransformer(TorchTransformer):
         """
         machine, device = self._machine, torch.device(self.net_.device)
         n_steps, seed = as_count("n_steps", n_steps), draw_seed(random_state)
-        data = self._read(X, reset=False)
+        data = self.read(X, reset=False)
         generator = torch.Generator(device).manual_seed(seed)
         encoder = self.net_.module_.encoder
         with torch.inference_mode():

@@ -1,16 +1,16 @@
-"""Running a trained encoder over data."""
+"""Running a trained encoder over rows of one shape."""
+
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from skrep.data import Source
-
 __all__ = ["encode"]
 
 
 @torch.inference_mode()
-def encode(network: nn.Module, source: Source, device: torch.device, rows: int) -> np.ndarray:
+def encode(network: nn.Module, source: Any, device: torch.device, rows: int) -> np.ndarray:
     """Apply a network to every row, in eval mode and float32.
 
     The rows pass in chunks of one fixed size, the last one padded with zeros. Matrix kernels round differently for

@@ -1,0 +1,83 @@
+"""What methods share that contrast two augmented views of each row: backbone, augmentation, projections."""
+
+from dataclasses import KW_ONLY
+from typing import Any
+
+import torch
+from sklearn.base import BaseEstimator
+from torch import Tensor, nn
+
+from skrep.base import TorchTransformer, Views
+from skrep.data import Batch, Source
+from skrep.engine import Recipe, up_to
+from skrep.params import Integer, param, params
+from skrep.views import default_views, resolve_views
+
+__all__ = ["TwoViews"]
+
+
+@params
+class TwoViews(TorchTransformer):
+    """A network that learns from two augmented views of each row.
+
+    Its module has an ``encoder`` (of :func:`skrep.backbones.make_encoder`) and a ``spread``.
+
+    Parameters
+    ----------
+    n_components : int or None, default=None
+        Number of features. None takes the backbone's own width.
+    backbone : WideAndDeep, MLP, ConvNet, ResNet, torch.nn.Module or None, default=None
+        The network, from :mod:`skrep.backbones`. None takes a perceptron beside the columns themselves
+        (:class:`~skrep.backbones.WideAndDeep`) for tables and a small convolutional network for images. A torch module
+        gets standardised rows (batch, n_features) or images (batch, channels, height, width), must return one vector a
+        row, and is copied.
+    augment : view, str, list of them or None, default=None
+        How views are made: parts of :mod:`skrep.views` or their names, applied in order.
+    projection_dim : int, default=64
+        Width of the projections that are compared.
+    layer : str, int or None, default=None
+        The block of the backbone whose output ``transform`` returns, averaged over the image: its name or its position
+        among the backbone's children. None is the backbone's output.
+
+    Attributes
+    ----------
+    history_ : list of dict
+        One for each epoch: "epoch", "train_loss", "lr", "projection_std", "effective_rank", and "valid_loss" with
+        `validation_fraction`. "projection_std" is 1 where projections lie in all directions alike and 0 where all are
+        the same; "effective_rank" is the number of directions that they use.
+    """
+
+    n_components: int | None = param(Integer(low=1), None, default=None)
+    backbone: Any = param(BaseEstimator, nn.Module, None, default=None)
+    augment: Any = param(default=None)
+    _: KW_ONLY
+    projection_dim: int = param(Integer(low=1), default=64)
+    layer: str | int | None = param(str, Integer(), None, trains=False, default=None)
+
+    reads = ("table", "images")
+    # Measured: more and smaller steps are worth more than more negatives, in the time a CPU has; see docs/defaults.md.
+    recipe = Recipe(batch=up_to(128))
+    shares_batches = True
+
+    def make_views(self, data: Source, module: nn.Module) -> Views:
+        """Hook: two augmented views of each row, the first of all rows before the second of all rows."""
+        view = resolve_views(self.augment, default_views(data.shape))
+        scale: Any = module.encoder.scale  # type: ignore[union-attr]
+
+        def views(batch: Batch, generator: torch.Generator) -> tuple[Tensor, None]:
+            scaled = scale(batch.x)
+            return view(torch.cat([scaled, scaled]), generator), None  # (2 * batch, ...)
+
+        return views
+
+    def after_step(self, module: nn.Module, outputs: Tensor, progress: float) -> None:
+        """Hook: the spread of the projections is measured."""
+        module.spread.add(outputs)  # type: ignore[operator]
+
+    def after_epoch(self, module: nn.Module) -> dict[str, float]:
+        """Hook: how far the projections are spread, so that a collapse is detected."""
+        return module.spread.read(type(self).__name__)  # type: ignore[union-attr, operator, no-any-return]
+
+    def shown_views(self, module: nn.Module, inputs: Tensor) -> list[Tensor]:
+        """Hook: the first views, then the second."""
+        return [module.encoder.show(view) for view in inputs.chunk(2)]  # type: ignore[union-attr, operator]
