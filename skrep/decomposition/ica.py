@@ -1,6 +1,5 @@
 """Independent component analysis: FastICA (Hyvärinen 1999) and Picard (Ablin, Cardoso & Gramfort 2018)."""
 
-import importlib
 import math
 import warnings
 from collections.abc import Callable
@@ -9,8 +8,6 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from scipy.integrate import quad
-from scipy.stats import norm
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
@@ -20,11 +17,21 @@ from skrep.base import all_or_nothing
 from skrep.data import Matrix, read_matrix
 from skrep.engine import draw_seed, resolve_device
 from skrep.params import RANDOM_STATE, Integer, Real, check_params, param, params
+from skrep.solvers.independent_components import (
+    CONTRASTS,
+    Contrast,
+    LogCosh,
+    as_float64,
+    as_signals,
+    by_negentropy,
+    deflation,
+    like,
+    mean_product,
+    parallel,
+    picard,
+)
 
 __all__ = ["FastICAEncoder"]
-
-# A skewness closer to zero than this does not decide a sign.
-LEAST_SKEWNESS = 1e-3
 
 
 @params
@@ -260,14 +267,14 @@ class FastICAEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                 axes, singular = self._principal_axes(rows, size)
                 fitted["mean_"] = mean.cpu().numpy()
                 fitted["whitening_"] = whitening = axes.T / singular[:, None]  # (n_components, n_features)
-                signals = _home(_like(whitening * math.sqrt(len(rows)), rows) @ rows.T)  # (n_components, n_samples)
+                signals = as_signals(like(whitening * math.sqrt(len(rows)), rows) @ rows.T)  # (n_components, n_samples)
             else:
-                signals = _home(self._already_white(rows).T)
+                signals = as_signals(self._already_white(rows).T)
 
             W = self._search(signals, contrast)
-            sources = _like(W, signals) @ signals
+            sources = like(W, signals) @ signals
             if self.order == "negentropy":
-                order, signs = _by_negentropy(_host(sources), W @ whitening if self.whiten else W, contrast)
+                order, signs = by_negentropy(as_float64(sources), W @ whitening if self.whiten else W, contrast)
                 W, sources = signs[:, None] * W[order], sources[order.tolist()]
 
             # W is orthogonal, so its transpose serves in the pseudo-inverse
@@ -275,7 +282,7 @@ class FastICAEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                 fitted["components_"], fitted["mixing_"] = W, W.T
             else:
                 unit = self.whiten == "unit-variance"
-                scale = np.sqrt(_mean_product(sources, sources) / len(rows)) if unit else np.ones(len(W))
+                scale = np.sqrt(mean_product(sources, sources) / len(rows)) if unit else np.ones(len(W))
                 fitted["components_"] = (W / scale[:, None]) @ whitening
                 fitted["mixing_"] = (axes * singular) @ (W.T * scale)
             for name in ("mean_", "whitening_", "components_", "mixing_"):
@@ -286,7 +293,7 @@ class FastICAEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                 raise ValueError(self._too_large())
         return rows
 
-    def _contrast(self) -> "_Contrast":
+    def _contrast(self) -> Contrast:
         """What `fun` stands for, after a look at the parameters that depend on it or on one another."""
         alpha = (self.fun_args or {}).get("alpha", 1.0)
         if not Real(1, 2).accepts(alpha):
@@ -300,7 +307,7 @@ class FastICAEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                 'FastICAEncoder(solver="picard") finds all components at once: algorithm must be "parallel".'
             )
         if not callable(self.fun):
-            return _LogCosh(alpha) if self.fun == "logcosh" else _CONTRASTS[self.fun]()
+            return LogCosh(alpha) if self.fun == "logcosh" else CONTRASTS[self.fun]()
         if self.order == "negentropy" or self.solver == "picard":
             raise ValueError(
                 'FastICAEncoder: order="negentropy" and solver="picard" need fun="logcosh", "exp" or "cube": a '
@@ -382,13 +389,13 @@ class FastICAEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             raise ValueError("FastICAEncoder: w_init must be finite and have linearly independent rows.")
         return W
 
-    def _search(self, signals: Any, contrast: "_Contrast") -> np.ndarray:
+    def _search(self, signals: Any, contrast: Contrast) -> np.ndarray:
         """The orthogonal matrix that turns white signals (n_components, n_samples) into sources."""
         W, trouble = self._start(len(signals)), ""
         if self.solver == "picard":
-            W, self.n_iter_, trouble = _picard(signals, W, contrast, self.max_iter, self.tol)
+            W, self.n_iter_, trouble = picard(signals, W, contrast, self.max_iter, self.tol)
         else:
-            search = _parallel if self.algorithm == "parallel" else _deflation
+            search = parallel if self.algorithm == "parallel" else deflation
             W, self.n_iter_, change = search(signals, W, contrast, self.max_iter, self.tol)
             if math.isnan(change):
                 raise ValueError(f"{self._too_large()} A callable fun must not return NaN.")
@@ -418,92 +425,7 @@ class FastICAEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         )
 
 
-# Signals are arrays, or tensors on the device. Matrices of n_components rows are float64 in NumPy.
-
-
-def _home(tensor: torch.Tensor) -> Any:
-    """An array if it is on the CPU, where NumPy's tanh is several times as fast as torch's."""
-    return tensor.numpy() if tensor.device.type == "cpu" else tensor
-
-
-def _host(array: Any) -> np.ndarray:
-    """As float64 in NumPy."""
-    return np.asarray(array.cpu() if isinstance(array, torch.Tensor) else array, dtype=np.float64)
-
-
-def _like(small: np.ndarray, big: Any) -> Any:
-    """A small matrix in the type, and on the device, of a big one."""
-    if isinstance(big, torch.Tensor):
-        return torch.from_numpy(small).to(big)
-    converted: np.ndarray = small.astype(big.dtype, copy=False)
-    return converted
-
-
-def _library(array: Any) -> Any:
-    return torch if isinstance(array, torch.Tensor) else np
-
-
-def _mean_product(a: Any, b: Any) -> np.ndarray:
-    """The mean over each row of a * b."""
-    sums = _host(_library(a).einsum("ij,ij->i", a, b))
-    return sums / float(a.shape[1])
-
-
-class _Contrast:
-    """A function G whose expectation tells a source from a Gaussian variable, and its derivative g."""
-
-    density = ""  # its name in picard.densities
-
-    def g(self, y: Any) -> tuple[Any, np.ndarray]:
-        """Values of g at y (n_components, n_samples), which may be overwritten, and the mean of g' in each row."""
-        raise NotImplementedError
-
-    def G(self, y: np.ndarray) -> np.ndarray:
-        raise NotImplementedError
-
-
-class _LogCosh(_Contrast):
-    density = "Tanh"
-
-    def __init__(self, alpha: float):
-        self.alpha = alpha
-
-    def g(self, y: Any) -> tuple[Any, np.ndarray]:
-        y *= self.alpha
-        g = _library(y).tanh(y, out=y)
-        return g, self.alpha * (1 - _mean_product(g, g))
-
-    def G(self, y: np.ndarray) -> np.ndarray:
-        size = np.abs(self.alpha * y)
-        log_cosh: np.ndarray = size + np.log(1 + np.exp(-2 * size)) - math.log(2)
-        return log_cosh / self.alpha
-
-
-class _Exp(_Contrast):
-    density = "Exp"
-
-    def g(self, y: Any) -> tuple[Any, np.ndarray]:
-        bell = _library(y).exp(-y * y / 2)
-        g = y * bell
-        return g, _host(bell.mean(1)) - _mean_product(g, y)
-
-    def G(self, y: np.ndarray) -> np.ndarray:
-        bell: np.ndarray = np.exp(-y * y / 2)
-        return -bell
-
-
-class _Cube(_Contrast):
-    density = "Cube"
-
-    def g(self, y: Any) -> tuple[Any, np.ndarray]:
-        return y * y * y, 3 * _mean_product(y, y)
-
-    def G(self, y: np.ndarray) -> np.ndarray:
-        fourth: np.ndarray = y * y * y * y
-        return fourth / 4
-
-
-class _Called(_Contrast):
+class _Called(Contrast):
     """A user's function."""
 
     def __init__(self, fun: Callable[..., Any], arguments: dict[str, Any]):
@@ -519,107 +441,3 @@ class _Called(_Contrast):
             f"FastICAEncoder(fun={self.fun!r}): fun must return a tuple, for y of shape {y.shape}: g at each value, of "
             f"the same shape, and the mean of its derivative in each row, of shape {y.shape[:1]}."
         )
-
-
-_CONTRASTS = {"exp": _Exp, "cube": _Cube}
-
-
-def _orthogonal(W: np.ndarray) -> np.ndarray:
-    """The orthogonal matrix nearest to W: (W Wᵀ)^(-1/2) W."""
-    values, vectors = np.linalg.eigh(W @ W.T)
-    if values[0] > 1e-12 * values[-1]:
-        nearest: np.ndarray = (vectors / np.sqrt(values)) @ vectors.T @ W
-    else:  # the square has lost what is small
-        left, _, right = np.linalg.svd(W)
-        nearest = left @ right
-    return nearest
-
-
-def _step(signals: Any, W: np.ndarray, contrast: _Contrast, buffer: Any) -> np.ndarray:
-    """One fixed-point step: E[g(y) xᵀ] - E[g'(y)] W for y = W x (Hyvärinen 1999, equation 20)."""
-    y = _library(signals).matmul(_like(W, signals), signals, out=buffer)
-    g, slope = contrast.g(y)
-    stepped: np.ndarray = _host(g @ signals.T) / signals.shape[1] - slope[:, None] * W
-    return stepped
-
-
-def _parallel(
-    signals: Any, W: np.ndarray, contrast: _Contrast, max_iter: int, tol: float
-) -> tuple[np.ndarray, int, float]:
-    """All components at once: W, iterations, the last change (NaN if there is no going on)."""
-    W, buffer = _orthogonal(W), _library(signals).empty_like(signals)
-    for n_iter in range(1, max_iter + 1):
-        stepped = _step(signals, W, contrast, buffer)
-        if not np.isfinite(stepped).all():
-            return W, n_iter, math.nan
-        before, W = W, _orthogonal(stepped)
-        change = float(np.abs(np.abs(_mean_product(W, before)) * len(W) - 1).max())
-        if change < tol:
-            break
-    return W, n_iter, change
-
-
-def _deflation(
-    signals: Any, W: np.ndarray, contrast: _Contrast, max_iter: int, tol: float
-) -> tuple[np.ndarray, int, float]:
-    """One component after the other: W, most iterations and largest last change of any."""
-    buffer = _library(signals).empty_like(signals[:1])
-    found, counts, changes = np.zeros_like(W), [], []
-    for j, w in enumerate(W):
-        w = w / np.linalg.norm(w)
-        for n_iter in range(1, max_iter + 1):  # noqa: B007
-            before, w = w, _step(signals, w[None], contrast, buffer)[0]
-            w = w - found[:j].T @ (found[:j] @ w)
-            w = w / np.linalg.norm(w)
-            change = abs(abs(w @ before) - 1)
-            if not change >= tol:
-                break
-        found[j] = w
-        counts.append(n_iter)
-        changes.append(change)
-    return found, max(counts), float(np.max(changes))
-
-
-def _picard(
-    signals: np.ndarray, W: np.ndarray, contrast: _Contrast, max_iter: int, tol: float
-) -> tuple[np.ndarray, int, str]:
-    """W, iterations, and what picard says if it did not converge."""
-    try:
-        picard, densities = (importlib.import_module(name) for name in ("picard", "picard.densities"))
-    except ImportError:
-        raise ImportError('FastICAEncoder(solver="picard") needs python-picard: pip install python-picard') from None
-    density, parameters = getattr(densities, contrast.density), vars(contrast)
-    settings = {"ortho": True, "whiten": False, "centering": False, "check_fun": False}
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        _, W, _, n_iter = picard.picard(
-            signals,
-            density(parameters) if parameters else density(),
-            w_init=_orthogonal(W),
-            max_iter=max_iter,
-            tol=tol,
-            return_n_iter=True,
-            **settings,
-        )
-    trouble = [str(warning.message) for warning in caught if "did not converge" in str(warning.message)]
-    return _orthogonal(W), int(n_iter), "".join(trouble)
-
-
-def _gaussian_mean(G: Callable[[Any], Any]) -> float:
-    """E[G(ν)] of a standard normal ν: 0.3746 for log cosh, -1/√2 for "exp", 3/4 for "cube"."""
-    return float(quad(lambda v: G(v) * norm.pdf(v), -12, 12, epsabs=1e-12)[0])
-
-
-def _by_negentropy(sources: np.ndarray, weights: np.ndarray, contrast: _Contrast) -> tuple[np.ndarray, np.ndarray]:
-    """The order of the components by decreasing negentropy, and the signs of the components in that order."""
-    gaussian = _gaussian_mean(contrast.G)
-    negentropy, signs = np.empty(len(sources)), np.empty(len(sources))
-    for j, source in enumerate(sources):
-        y = source - source.mean()
-        y /= max(y.std(), np.finfo(np.float64).tiny)
-        negentropy[j] = (contrast.G(y).mean() - gaussian) ** 2
-        skewness = (y * y * y).mean()
-        decides = skewness if abs(skewness) > LEAST_SKEWNESS else weights[j, np.abs(weights[j]).argmax()]
-        signs[j] = -1 if decides < 0 else 1
-    order = np.argsort(-negentropy, kind="stable")
-    return order, signs[order]

@@ -11,45 +11,36 @@ from scipy.sparse import issparse
 from scipy.sparse.linalg import ArpackError
 from sklearn import get_config
 from sklearn.decomposition import PCA, IncrementalPCA
-from sklearn.decomposition._pca import _infer_dimension
 from sklearn.exceptions import NotFittedError
-from sklearn.utils.extmath import svd_flip
 from sklearn.utils.validation import check_is_fitted, validate_data
-from torch import Tensor
 
 from skrep.base import all_or_nothing
 from skrep.data import read_matrix
-from skrep.data.sources import CHUNK_BYTES, is_memory_mapped, tensor_to_array
-from skrep.solvers.scatter import (
-    Scatter,
-    leading_eigenpairs,
-    scatter_of,
-    scatter_of_sparse,
-    scatter_of_tensor,
-    tensor_dtype,
+from skrep.data.sources import tensor_to_array
+from skrep.decomposition.principal_axes import (
+    DECOMPOSED,
+    decompose,
+    decompose_tall,
+    decompose_wide,
+    faster_way,
+    scatter_of_model,
 )
+from skrep.decomposition.reading import (
+    as_array,
+    chunk_rows,
+    grows_in_memory,
+    is_on_device,
+    project,
+    read_scatter,
+    read_tensor,
+    takes_chunks,
+)
+from skrep.solvers.scatter import Scatter
 
 __all__ = ["PCAEncoder"]
 
-# What follows from the scatter matrix, computed when it is first asked for.
-DECOMPOSED = (
-    "components_",
-    "explained_variance_",
-    "explained_variance_ratio_",
-    "n_components_",
-    "noise_variance_",
-    "singular_values_",
-)
+# What rows that come in chunks are summed in.
 ACCUMULATED = ("_dtype", "_scatter", "mean_", "n_samples_", "n_samples_seen_", "var_")
-
-# Values in a chunk: few enough for a processor's cache, and enough rows that sums of products take little of the time.
-FEW_VALUES, MANY_VALUES, ROWS_PER_COLUMN, MANY_ROWS = 2**18, 2**22, 5, 1024
-
-# Where "auto" departs from scikit-learn's choice, by timings of each solver (benchmarks pca --shapes). Products of
-# columns with one another, or of rows, are fastest where the other side is ten times as long and there are not too many
-# for the components that are wanted; "arpack", which is exact, where X stays in a processor's cache.
-ASPECT, NARROW, NARROW_PER_COMPONENT = 10, 1000, 50
-CACHED_BYTES = range(2**22, 2**24)
 
 
 class PCAEncoder(PCA):
@@ -193,7 +184,7 @@ class PCAEncoder(PCA):
         """
         with self._checked():
             X = self._forget_and_read(X)
-            if self._takes_chunks(X):
+            if takes_chunks(X, self.batch_size, self.svd_solver):
                 self._fit_chunks(X)
             else:
                 super().fit(X, y)
@@ -222,7 +213,7 @@ class PCAEncoder(PCA):
         """
         with self._checked():
             X = self._forget_and_read(X)
-            if self._takes_chunks(X):
+            if takes_chunks(X, self.batch_size, self.svd_solver):
                 self._fit_chunks(X)
                 return self.transform(X)
             features = super().fit_transform(X, y)
@@ -267,7 +258,7 @@ class PCAEncoder(PCA):
         """
         with self._checked():
             self._validate_params()
-            self._add(*self._read_scatter(_as_array(X), reset=not hasattr(self, "mean_")))
+            self._add(*self._read_scatter(as_array(X), reset=not hasattr(self, "mean_")))
         return self
 
     def merge(self, other: "PCAEncoder") -> Self:
@@ -342,14 +333,16 @@ class PCAEncoder(PCA):
             If `X` is not what was fitted, or so large that its projection overflows.
         """
         check_is_fitted(self)
-        X = _as_array(X)
+        X = as_array(X)
         with np.errstate(over="ignore", invalid="ignore"):
-            if _is_on_device(X):
-                return self._finite(self._project(self._read_tensor(X, reset=False)))
-            if not _grows_in_memory(X):
+            if is_on_device(X):
+                tensor = read_tensor(self, X, reset=False)
+                variances = self.explained_variance_
+                return self._finite(project(tensor, self.mean_, self.components_, variances, whiten=self.whiten))
+            if not grows_in_memory(X):
                 return self._finite(super().transform(X))
             matrix = read_matrix(self, X, reset=False)
-            chunks = matrix.chunks(_chunk_rows(matrix.shape[1]))
+            chunks = matrix.chunks(chunk_rows(matrix.shape[1]))
             return self._finite(np.concatenate([self._transform(chunk, np) for chunk in chunks]))
 
     # --- rows that come in chunks ---------------------------------------------------------------------------------
@@ -365,20 +358,13 @@ class PCAEncoder(PCA):
         """X for a new fit: as an array, if that is no larger than the scatter matrix that chunks would be summed in."""
         for name in (*DECOMPOSED, *ACCUMULATED):
             self.__dict__.pop(name, None)
-        X = _as_array(X)
+        X = as_array(X)
         if self.batch_size is None and isinstance(X, torch.utils.data.Dataset):
             matrix = read_matrix(self, X, reset=True)
             return matrix.chunk(0, len(matrix)) if matrix.shape[0] < matrix.shape[1] else X
-        if self.batch_size is None and _is_on_device(X) and X.ndim == 2 and X.shape[0] < X.shape[1]:
+        if self.batch_size is None and is_on_device(X) and X.ndim == 2 and X.shape[0] < X.shape[1]:
             return tensor_to_array(X)
         return X
-
-    def _takes_chunks(self, X: Any) -> bool:
-        if self.batch_size is not None or isinstance(X, torch.utils.data.Dataset) or _is_on_device(X):
-            return True
-        if self.svd_solver not in ("auto", "covariance_eigh") or not _grows_in_memory(X):
-            return False
-        return bool(X.ndim == 2 and X.shape[0] >= X.shape[1])
 
     def _fit_chunks(self, X: Any) -> None:
         self._validate_params()
@@ -387,23 +373,9 @@ class PCAEncoder(PCA):
 
     def _read_scatter(self, X: Any, *, reset: bool) -> tuple[Scatter, np.dtype]:
         """The scatter matrix of X alone, and in which type its rows are."""
-        if issparse(X):
-            X = validate_data(self, X, reset=reset, accept_sparse="csr", dtype=[np.float64, np.float32])
-            n, n_features = X.shape
-            rows = self.batch_size or n
-            read, dtype = scatter_of_sparse((X[i : i + rows] for i in range(0, n, rows)), n_features), X.dtype
-        elif _is_on_device(X):
-            X = self._read_tensor(X, reset=reset)
-            n_features = X.shape[1]
-            read = scatter_of_tensor(X, self.batch_size or _chunk_rows(n_features))
-            dtype = np.dtype(str(tensor_dtype(X)).removeprefix("torch."))
-        else:
-            matrix = read_matrix(self, X, reset=reset)
-            n_features = matrix.shape[1]
-            chunks = matrix.chunks(self.batch_size or _chunk_rows(n_features))
-            read, dtype = scatter_of(chunks, n_features), matrix.dtype
+        read = read_scatter(self, X, self.batch_size, reset=reset)
         self._refuse_more_components_than_columns()
-        return read, dtype
+        return read
 
     def _add(self, rows: Scatter, dtype: np.dtype) -> None:
         if hasattr(self, "mean_"):
@@ -423,15 +395,8 @@ class PCAEncoder(PCA):
         """The sums over all rows so far; after a fit in memory, those that the fitted model stands for."""
         if "_scatter" in vars(self):
             return Scatter(int(self.n_samples_seen_), self.mean_, self._scatter)
-        mean, axes, variances = (
-            np.asarray(a, np.float64) for a in (self.mean_, self.components_, self.explained_variance_)
-        )
-        n, (k, n_features) = self.n_samples_, axes.shape
-        # in few rows, the noise is a mean over fewer directions than there are
-        noise = float(self.noise_variance_) * (min(n, n_features) - k) / max(1, n_features - k)
-        matrix = (axes.T * (variances - noise)) @ axes
-        matrix[np.diag_indices(n_features)] += noise
-        return Scatter(n, mean, matrix * (n - 1))
+        axes, variances = self.components_, self.explained_variance_
+        return scatter_of_model(self.n_samples_, self.mean_, axes, variances, float(self.noise_variance_))
 
     def _rows_dtype(self) -> np.dtype:
         return np.dtype(self._dtype if "_scatter" in vars(self) else self.components_.dtype)
@@ -454,24 +419,7 @@ class PCAEncoder(PCA):
                 f"{type(self).__name__} has seen {self.n_samples_seen_} row(s); n_components={self.n_components!r} "
                 f"needs at least {needed}."
             )
-        self.__dict__.update(_decompose(self._seen(), self.n_components, self._rows_dtype()))
-
-    # --- tensors on a device ----------------------------------------------------------------------------------------
-
-    def _read_tensor(self, X: Tensor, *, reset: bool) -> Tensor:
-        first = X.detach()[:1].cpu() if X.ndim == 2 else X  # enough to check the columns
-        read_matrix(self, first.double() if first.is_floating_point() else first, reset=reset)
-        return X.detach()
-
-    def _project(self, X: Tensor) -> np.ndarray:
-        dtype = tensor_dtype(X)
-        scale = np.sqrt(self.explained_variance_) if self.whiten else np.ones_like(self.explained_variance_)
-        scale = np.maximum(scale, np.finfo(scale.dtype).eps)  # as scikit-learn does for arrays
-        axes = torch.from_numpy(self.components_.T / scale).to(dtype).to(X.device)
-        mean = torch.from_numpy(self.mean_).to(dtype).to(X.device)
-        return np.concatenate(
-            [((rows.to(dtype) - mean) @ axes).cpu().numpy() for rows in X.split(_chunk_rows(X.shape[1]))]
-        )
+        self.__dict__.update(decompose(self._seen(), self.n_components, self._rows_dtype()))
 
     # --- rows in memory ---------------------------------------------------------------------------------------------
 
@@ -487,45 +435,19 @@ class PCAEncoder(PCA):
 
     def _fit_faster(self, X: np.ndarray) -> Any:
         """Fit where there is a faster way than scikit-learn's choice; return what its ``_fit`` does, or None."""
-        n, n_features = X.shape
-        k = int(self.n_components) if isinstance(self.n_components, Integral) else min(n, n_features)
-        narrow = max(NARROW, NARROW_PER_COMPONENT * k)
-        if n >= ASPECT * n_features and n_features <= narrow and k <= n_features:
-            return self._fit_tall(X)
-        if n_features >= ASPECT * n and n <= narrow and 0 < k < n:
-            return self._fit_wide(X, k)
-        if X.nbytes in CACHED_BYTES and 0 < k < 0.8 * min(X.shape) and self.copy and np.isfinite(X.sum()):
+        k = int(self.n_components) if isinstance(self.n_components, Integral) else min(X.shape)
+        way = faster_way(X, k, copy=self.copy)
+        if way == "arpack":
             self._fit_svd_solver = "arpack"
             return self._fit_truncated(X, k, np)
-        return None
-
-    def _fit_tall(self, X: np.ndarray) -> Any:
-        """By the eigenvectors of the covariance of columns."""
-        rows = _chunk_rows(X.shape[1])
-        scatter = scatter_of((X[i : i + rows] for i in range(0, len(X), rows)), X.shape[1])
-        self.__dict__.update(_decompose(scatter, self.n_components, X.dtype))
-        self.mean_, self.n_samples_, self._fit_svd_solver = scatter.mean.astype(X.dtype), len(X), "covariance_eigh"
-        return None, None, None, X, False, np
-
-    def _fit_wide(self, X: np.ndarray, k: int) -> Any:
-        """By the eigenvectors of the products of rows; None where rounding could hide some of them."""
-        mean = X.mean(axis=0)
-        centred = X - mean
-        products = (centred @ centred.T).astype(np.float64)
-        if not np.isfinite(products).all():
-            raise OverflowError("products of rows overflow")
-        values, vectors = leading_eigenpairs(products, k)
-        if values[-1] <= 1000 * np.finfo(X.dtype).eps * values[0]:
+        if way == "tall":
+            attributes, (U, S, Vt) = decompose_tall(X, self.n_components), (None, None, None)
+        elif way == "wide" and (found := decompose_wide(X, k)) is not None:
+            attributes, (U, S, Vt) = found
+        else:
             return None
-        # squares lose half of the digits: one step of subspace iteration brings them back
-        basis, _ = np.linalg.qr(centred.T @ vectors.astype(X.dtype))  # (n_features, k)
-        U, S, Vt = np.linalg.svd(centred @ basis, full_matrices=False)
-        U, Vt = svd_flip(U, Vt @ basis.T, u_based_decision=False)
-        variances, total = S**2 / (len(X) - 1), np.trace(products) / (len(X) - 1)
-        self.mean_, self.components_, self.singular_values_, self.explained_variance_ = mean, Vt, S.copy(), variances
-        self.explained_variance_ratio_ = variances / X.dtype.type(total)
-        self.noise_variance_ = max(0.0, float(total - variances.sum(dtype=np.float64))) / (len(X) - k)
-        self.n_samples_, self.n_components_, self._fit_svd_solver = len(X), k, "covariance_eigh"
+        self.__dict__.update(attributes)
+        self._fit_svd_solver = "covariance_eigh"
         return U, S, Vt, X, False, np
 
     # --- promises ---------------------------------------------------------------------------------------------------
@@ -563,52 +485,3 @@ class PCAEncoder(PCA):
             "projections overflow. "
             "Rescale it first, for example with sklearn.preprocessing.StandardScaler."
         )
-
-
-def _decompose(scatter: Scatter, n_components: Any, dtype: np.dtype) -> dict[str, Any]:
-    """What scikit-learn's full decomposition of the same rows finds."""
-    most = min(scatter.n, len(scatter.mean))
-    k = int(n_components) if isinstance(n_components, Integral) else most
-    values, vectors = leading_eigenpairs(scatter.matrix, max(1, k))
-    _, axes = svd_flip(None, vectors.T, u_based_decision=False)
-    total = scatter.matrix.trace()
-    variances = values / (scatter.n - 1)
-    with np.errstate(invalid="ignore"):
-        ratios = (values / total).astype(dtype)  # NaN of no variance at all
-    if n_components == "mle":
-        k = int(_infer_dimension(variances, scatter.n))
-    elif n_components is not None and not isinstance(n_components, Integral):
-        k = min(most, int(np.searchsorted(np.cumsum(ratios), n_components, side="right")) + 1)
-    noise = max(0.0, total - values[:k].sum()) / (scatter.n - 1) / (most - k) if k < most else 0.0
-    return {
-        "components_": np.ascontiguousarray(axes[:k], dtype),
-        "explained_variance_": variances[:k].astype(dtype),
-        "explained_variance_ratio_": np.nan_to_num(ratios[:k]),
-        "singular_values_": np.sqrt(values[:k]).astype(dtype),
-        "noise_variance_": dtype.type(noise),
-        "n_components_": k,
-    }
-
-
-def _as_array(X: Any) -> Any:
-    """Tensors on the CPU as arrays, unless scikit-learn is told to work on tensors."""
-    if not isinstance(X, Tensor) or _is_on_device(X) or get_config()["array_api_dispatch"]:
-        return X
-    return tensor_to_array(X)
-
-
-def _is_on_device(X: Any) -> bool:
-    return isinstance(X, Tensor) and X.device.type != "cpu" and not get_config()["array_api_dispatch"]
-
-
-def _grows_in_memory(X: Any) -> bool:
-    """Whether X would take much more memory as an array of floats than it takes now."""
-    if isinstance(X, torch.utils.data.Dataset) or is_memory_mapped(X):
-        return True
-    floats = (np.float32, np.float64)
-    return isinstance(X, np.ndarray) and X.dtype.kind in "buif" and X.dtype not in floats and 8 * X.size > CHUNK_BYTES
-
-
-def _chunk_rows(n_features: int) -> int:
-    values = min(max(FEW_VALUES, ROWS_PER_COLUMN * n_features**2), MANY_VALUES)
-    return max(MANY_ROWS, values // max(1, n_features))

@@ -1,15 +1,11 @@
 """Sparse coding (Olshausen & Field 1996) with a dictionary learned online (Mairal, Bach, Ponce & Sapiro 2009)."""
 
 import math
-import warnings
-from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any, Self
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
@@ -18,6 +14,8 @@ from skrep.data import Matrix, read_matrix
 from skrep.data.sources import tensor_to_array
 from skrep.engine import draw_seed, resolve_device
 from skrep.params import RANDOM_STATE, Integer, Real, check_params, param, params
+from skrep.sparse.coding import Coding, objective, products, too_large
+from skrep.sparse.learning import DictionaryLearning, first_atoms
 
 __all__ = ["SparseCoder"]
 
@@ -25,23 +23,8 @@ __all__ = ["SparseCoder"]
 # rows of unit norm; 0.25 is the threshold that Coates & Ng (2011, section 4) use on whitened patches.
 ALPHA = {"lasso": 1.2, "threshold": 0.25}
 
-# How fast old statistics are forgotten: the exponent rho of Mairal et al. (2009, section 3.4.1).
-FORGETTING = 5.0
-
-# An atom is replaced if its squared coefficients are on average this small a part of an average atom's.
-UNUSED = 1e-2
-
-# Two atoms are the same if their inner product is larger.
-SAME = 0.95
-
-# Updates after which atoms are looked at, in online learning.
-REPLACE_EVERY = 10
-
 # Passes without progress after which learning ends: atoms that were just replaced make a pass or two worse.
 PATIENCE = 3
-
-# Of block coordinate descent on the atoms, where they are updated only once a pass.
-ROUNDS = 10
 
 # About what codes hold in memory at a time.
 CHUNK_BYTES = 32 * 2**20
@@ -233,7 +216,9 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 self._A: np.ndarray = self._A.copy()
                 self._B: np.ndarray = self._B.copy()
                 dtype = self.components_.dtype
-                self._one_pass(rows.astype(dtype, copy=False) for rows in data.chunks(self.batch_size))
+                learning = self._dictionary_learning()
+                learning.one_pass(rows.astype(dtype, copy=False) for rows in data.chunks(self.batch_size))
+                self._keep(learning)
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -259,7 +244,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         check_is_fitted(self)
         self._refuse_changes()
         data = read_matrix(self, X, reset=False)
-        solve = self._solver(self.components_.astype(data.dtype, copy=False), self.algorithm)
+        solve = self._coding().solver(self.components_.astype(data.dtype, copy=False), self.algorithm)
         features = np.empty((len(data), self._n_features_out), data.dtype)
         start = 0
         for rows in data.chunks(self._chunk_rows(data.shape[1])):
@@ -298,7 +283,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         n_atoms = len(self.components_)
         if self.split_sign:
             codes = codes[:, :n_atoms] - codes[:, n_atoms:]
-        return self._products(codes, self.components_.T.astype(codes.dtype))
+        return products(codes, self.components_.T.astype(codes.dtype), type(self).__name__)
 
     def score(self, X: Any, y: Any = None) -> float:
         """The mean objective of rows with its sign turned, so that larger is better.
@@ -322,9 +307,9 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self._refuse_changes()
         data = read_matrix(self, X, reset=False)
         atoms = self.components_.astype(data.dtype, copy=False)
-        solve = self._solver(atoms, self.algorithm)
+        solve = self._coding().solver(atoms, self.algorithm)
         chunks = data.chunks(self._chunk_rows(data.shape[1]))
-        return -sum(_objective(rows, solve(rows), atoms, self.alpha_) for rows in chunks) / len(data)
+        return -sum(objective(rows, solve(rows), atoms, self.alpha_) for rows in chunks) / len(data)
 
     # --- the start ------------------------------------------------------------------------------------------------
 
@@ -343,7 +328,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             self.alpha_ = self._resolve_alpha(data)
             if self.dictionary is None:
                 n_atoms = self.n_components or data.shape[1]
-                self.components_ = _first_atoms(data, n_atoms, random, positive=self.positive_dict)
+                self.components_ = first_atoms(data, n_atoms, random, positive=self.positive_dict)
                 # of codes, and of codes with rows: A and B of Mairal et al. (2009, Algorithm 1)
                 self._A, self._B = np.zeros((n_atoms, n_atoms)), np.zeros((n_atoms, data.shape[1]))
             else:
@@ -395,7 +380,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             squares = sum(float(np.square(chunk, dtype=np.float64).sum()) for chunk in data.chunks())
         size = math.sqrt(squares / math.prod(data.shape))
         if not math.isfinite(size):
-            raise ValueError(self._too_large())
+            raise ValueError(too_large(type(self).__name__))
         return ALPHA[self.algorithm] * (size or 1.0)  # rows of nothing but zeros have codes of zeros for any alpha
 
     # --- learning -------------------------------------------------------------------------------------------------
@@ -411,169 +396,50 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return "lasso" if self.algorithm == "threshold" else self.algorithm
 
     def _learn(self, data: Matrix, random: np.random.RandomState) -> None:
+        learning = self._dictionary_learning()
         online, best, since = self._learning() == "online", math.inf, 0
         for _ in range(self.max_iter):
             if online:
-                loss = self._one_pass(data.shuffled(self.batch_size, random), len(data))
+                loss = learning.one_pass(data.shuffled(self.batch_size, random), len(data))
             else:
-                loss = self._one_round(data.shuffled(self._chunk_rows(data.shape[1]), random))
+                loss = learning.one_round(data.shuffled(self._chunk_rows(data.shape[1]), random))
             since = 0 if best - loss > self.tol * best else since + 1
             best = min(best, loss)
             if since == PATIENCE:
                 break
+        self._keep(learning)
 
-    def _one_pass(self, batches: Iterator[np.ndarray], memory: float = math.inf) -> float:
-        """Atoms follow each batch; statistics are averages that forget (section 3.4.1).
+    def _dictionary_learning(self) -> DictionaryLearning:
+        """Learning that goes on where it was, and changes the atoms and their statistics in place."""
+        return DictionaryLearning(
+            atoms=self.components_,
+            A=self._A,
+            B=self._B,
+            n_seen=self._n_seen,
+            n_steps=self.n_steps_,
+            n_passes=self.n_iter_,
+            history=self.history_,
+            coding=self._coding(),
+            algorithm=self._learned_by(),
+            positive=self.positive_dict,
+            verbose=self.verbose,
+        )
 
-        They reach back over `memory` rows at most: in ``fit`` a pass, as older codes are those of other atoms.
-        """
-        total, n_rows = 0.0, 0
-        for rows in batches:
-            codes = self._solver(self.components_, self._learned_by())(rows)
-            total += self._loss(rows, codes)
-            n_rows += len(rows)
-            self._n_seen += len(rows)
-            weight = min(1.0, max(1 - (1 - len(rows) / self._n_seen) ** FORGETTING, len(rows) / memory))
-            self._A *= 1 - weight
-            self._B *= 1 - weight
-            self._add_statistics(rows, codes, weight / len(rows))
-            self._update_atoms(1)
-            if self.n_steps_ % REPLACE_EVERY == 0:
-                self._replace_atoms(rows, codes)
-        return self._end_pass(total / n_rows)
-
-    def _one_round(self, chunks: Iterator[np.ndarray]) -> float:
-        """Atoms follow all rows at once."""
-        self._A[:], self._B[:] = 0, 0
-        solve = self._solver(self.components_, self._learned_by())
-        total, n_rows = 0.0, 0
-        for rows in chunks:
-            codes = solve(rows)
-            total += self._loss(rows, codes)
-            n_rows += len(rows)
-            self._add_statistics(rows, codes, 1.0)
-        self._A /= n_rows
-        self._B /= n_rows
-        self._update_atoms(ROUNDS)
-        self._replace_atoms(rows, codes)  # the last chunk is one of random rows
-        return self._end_pass(total / n_rows)
-
-    def _loss(self, rows: np.ndarray, codes: np.ndarray) -> float:
-        return _objective(rows, codes, self.components_, self.alpha_ if self._learned_by() == "lasso" else 0.0)
-
-    def _add_statistics(self, rows: np.ndarray, codes: np.ndarray, weight: float) -> None:
-        from skrep.solvers.dictionary import add_statistics
-
-        add_statistics(codes, rows, self._A, self._B, weight)
-
-    def _update_atoms(self, n_rounds: int) -> None:
-        from skrep.solvers.dictionary import update_atoms
-
-        for _ in range(n_rounds):
-            update_atoms(self.components_, self._A, self._B, positive=self.positive_dict)
-        self.n_steps_ += 1
-
-    def _replace_atoms(self, rows: np.ndarray, codes: np.ndarray) -> None:
-        """Put the rows that are coded worst in the place of atoms that are of no use."""
-        from skrep.solvers.dictionary import squared_misfit
-
-        atoms = self.components_
-        use = np.diag(self._A)
-        alike = np.triu(np.abs(atoms @ atoms.T) > SAME, 1).any(0)  # to an earlier atom
-        useless = np.flatnonzero((use < UNUSED * use.mean()) | alike)
-        misfit = squared_misfit(codes, rows, atoms)
-        worst = np.argsort(-misfit, kind="stable")[: len(useless)]
-        worst = worst[misfit[worst] > 0]
-        useless = useless[: len(worst)]
-        atoms[useless] = _unit(rows[worst], positive=self.positive_dict)
-        self._A[useless], self._A[:, useless], self._B[useless] = 0, 0, 0
-
-    def _end_pass(self, loss: float) -> float:
-        if not math.isfinite(loss):
-            raise ValueError(self._too_large())
-        self.n_iter_ += 1
-        self.history_ = [*self.history_, {"epoch": self.n_iter_, "train_loss": loss}]
-        if self.verbose:
-            print(f"[{type(self).__name__}] pass {self.n_iter_}, objective {loss:.6g}")
-        return loss
+    def _keep(self, learning: DictionaryLearning) -> None:
+        """Take over what does not change in place."""
+        self._n_seen, self.n_steps_, self.n_iter_ = learning.n_seen, learning.n_steps, learning.n_passes
+        self.history_ = learning.history
 
     # --- coding ---------------------------------------------------------------------------------------------------
 
-    def _solver(self, atoms: np.ndarray, algorithm: str) -> Callable[[np.ndarray], np.ndarray]:
-        """A function from rows to their codes, (n, n_features) -> (n, n_atoms)."""
-        n_nonzero = 1 if algorithm == "omp1" else min(self.n_nonzero_coefs or max(1, atoms.shape[1] // 10), len(atoms))
-        device = resolve_device(self.device)
-        if device.type != "cpu":
-            return partial(self._code_on_device, atoms, algorithm, n_nonzero, device)
-        if algorithm == "threshold":
-            from skrep.solvers.threshold import soft_threshold
-
-            return lambda rows: soft_threshold(self._products(rows, atoms), self.alpha_, positive=self.positive)
-        # in float64, as products in float32 do not tell atoms apart that are nearly the same
-        wide = atoms.astype(np.float64, copy=False)
-        gram = self._products(wide, wide)
-
-        def solve(rows: np.ndarray) -> np.ndarray:
-            from skrep.solvers.lasso import lasso
-            from skrep.solvers.omp import omp
-
-            products = self._products(rows.astype(np.float64, copy=False), wide)
-            if algorithm == "lasso":
-                codes = lasso(gram, products, self.alpha_, atoms.shape[1], positive=self.positive)
-            else:
-                codes = omp(gram, products, n_nonzero)
-            with np.errstate(over="ignore"):
-                codes = codes.astype(rows.dtype, copy=False)
-            return self._finite(codes)
-
-        return solve
-
-    def _products(self, rows: np.ndarray, atoms: np.ndarray) -> np.ndarray:
-        """Inner products, (n_rows, n_atoms)."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            return self._finite(rows @ atoms.T)
-
-    def _finite(self, values: np.ndarray) -> np.ndarray:
-        with np.errstate(over="ignore", invalid="ignore"):
-            finite = math.isfinite(values.sum())  # the quicker look, whose sum may itself overflow
-        if not finite and not np.isfinite(values).all():
-            raise ValueError(self._too_large())
-        return values
-
-    def _code_on_device(
-        self, atoms: np.ndarray, algorithm: str, n_nonzero: int, device: torch.device, rows: np.ndarray
-    ) -> np.ndarray:
-        from skrep.solvers.on_device import lasso_on_device, omp_on_device, threshold_on_device
-
-        dtype = torch.float32 if device.type == "mps" else None  # which has no float64
-        x, d = (torch.tensor(array, device=device, dtype=dtype) for array in (rows, atoms))
-        if algorithm == "threshold":
-            codes = threshold_on_device(x, d, self.alpha_, positive=self.positive)
-        elif algorithm == "lasso":
-            codes, n_open = lasso_on_device(x, d, self.alpha_, positive=self.positive)
-            if n_open:
-                warnings.warn(
-                    f"{type(self).__name__}: the codes of {n_open} rows of {len(rows)} are not optimal yet (a duality "
-                    "gap above 1e-5). Atoms that are nearly the same, or a small alpha, are slow on this device; "
-                    "device='cpu' solves exactly.",
-                    ConvergenceWarning,
-                    stacklevel=2,
-                )
-        else:
-            codes = omp_on_device(x, d, n_nonzero)
-        result: np.ndarray = codes.cpu().numpy().astype(rows.dtype, copy=False)
-        return result
+    def _coding(self) -> Coding:
+        device, label = resolve_device(self.device), type(self).__name__
+        return Coding(self.alpha_, self.n_nonzero_coefs, self.positive, device, label)
 
     def _chunk_rows(self, n_features: int) -> int:
         """Rows that are coded at a time."""
         n_atoms = len(self.components_)
         return max(1, CHUNK_BYTES // (8 * (n_features + 2 * n_atoms)))
-
-    def _too_large(self) -> str:
-        return (
-            f"{type(self).__name__}: X, or the dictionary, holds values so large that sums of their squares overflow. "
-            "Rescale it first, for example with sklearn.preprocessing.StandardScaler."
-        )
 
     @property
     def _n_features_out(self) -> int:
@@ -583,30 +449,3 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def _objective(rows: np.ndarray, codes: np.ndarray, atoms: np.ndarray, alpha: float) -> float:
-    """Sum over rows of ``1/2 ||x - z D||^2 + alpha ||z||_1``."""
-    from skrep.solvers.dictionary import squared_misfit
-
-    misfit = float(squared_misfit(codes, rows, atoms).sum())
-    return misfit / 2 + (alpha * float(np.abs(codes).sum()) if alpha else 0.0)
-
-
-def _first_atoms(data: Matrix, n_atoms: int, random: np.random.RandomState, *, positive: bool) -> np.ndarray:
-    """Rows at random, and random directions where there are too few rows."""
-    index = random.permutation(len(data))[:n_atoms]
-    atoms = random.standard_normal((n_atoms, data.shape[1])).astype(data.dtype)
-    rows = data.take(np.sort(index))
-    useful = np.flatnonzero(rows.any(1))
-    atoms[useful] = rows[useful]
-    return _unit(atoms, positive=positive)
-
-
-def _unit(atoms: np.ndarray, *, positive: bool) -> np.ndarray:
-    """Each row scaled to unit norm, by way of its largest value so that no square overflows."""
-    if positive:
-        atoms = np.abs(atoms)
-    atoms = atoms / np.abs(atoms).max(1, keepdims=True)
-    unit: np.ndarray = atoms / np.linalg.norm(atoms, axis=1, keepdims=True)
-    return unit

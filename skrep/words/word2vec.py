@@ -5,28 +5,20 @@ mean of its words' vectors. The steps themselves are in :mod:`skrep.solvers.word
 :mod:`skrep.solvers.word2vec_torch`, for GPUs.
 """
 
-import hashlib
-import math
 import numbers
 import os
-import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import KW_ONLY, fields
+from dataclasses import KW_ONLY
 from typing import Any, Self
 
-import joblib
 import numpy as np
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skrep.base import all_or_nothing
-from skrep.engine import RunFolder, draw_seed, fingerprint, resolve_device
+from skrep.engine import draw_seed, resolve_device
 from skrep.engine.randomness import derive_seed
-from skrep.exceptions import CheckpointWarning, DivergedError
 from skrep.params import RANDOM_STATE, Integer, Real, check_params, param, params
-from skrep.solvers.word2vec_steps import CompiledWeights, Task, keep_probabilities, negative_tables
 from skrep.text import (
     POOLINGS,
     TextInput,
@@ -34,7 +26,6 @@ from skrep.text import (
     TokenStream,
     WordVectors,
     centre_and_distance,
-    code_points,
     common_direction,
     learned_tokenizer,
     means,
@@ -43,30 +34,14 @@ from skrep.text import (
     require_tokenizer,
     tokenise,
 )
-from skrep.words.training import STATE_KEYS, Training, Weights, mean_loss
+from skrep.words.learning import SCORE, TRAIN, WordLearner
+from skrep.words.training import mean_loss
+from skrep.words.vocabulary import Vocabulary, find_vocabulary, grown_vocabulary
 
 __all__ = ["Word2VecTransformer"]
 
-# Words that a default fit reads, all epochs together, and the epochs that this may come to.
-DEFAULT_WORDS, EPOCHS = 30_000_000, (5, 30)
-
-# Where min_count is None: words of the corpus from which on a word has to occur that often.
-MIN_COUNTS = ((300_000, 5), (10_000, 2), (0, 1))
-
-# Frequency from which on words are left out by chance, in a vocabulary of ten thousand or more.
-SAMPLE = 1e-3
-
-# Peak learning rates of skip-gram, of CBOW whose inputs share a gradient, and of CBOW where each gets all of it.
-LR = {"skip-gram": 0.025, "cbow": 0.075, "uncorrected": 0.05}
-
 # Of documents from their centre: where LogisticRegression's default penalty is near its best.
 DISTANCE = 2.0
-
-# What does not change the vectors, and so is not in a run's key.
-_NOT_TRAINED = {
-    "pooling", "standardize", "n_jobs", "device", "checkpoint", "verbose", "random_state", "unlabeled", "vocabulary",
-    "min_count", "max_features",
-}  # fmt: skip
 
 # What a fit sets.
 _FITTED = {
@@ -74,12 +49,9 @@ _FITTED = {
     "_rare_words", "_rare_counts", "_document_counts", "_min_count", "_seed", "_fitted_with", "_direction", "_scales",
 }  # fmt: skip
 
-# Places in a fit, for seeds.
-_INITIAL, _SPLIT, _TRAIN, _SCORE = 0, 1, 2, 3
-
 
 @params
-class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, TransformerMixin, WordLearner):
     r"""Vectors of words, learned from raw texts, and documents as means of their words.
 
     Skip-gram predicts each word from every word near it, CBOW from the mean of them all. A prediction is not held
@@ -342,13 +314,9 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
         self._check_together()
         self._require_trained("score")
         stream = self._known_only(self._tokenise(X, self.vectors_.words, grow=False))
-        return -mean_loss(self._weights(), stream, derive_seed(self._seed, _SCORE))
+        return -mean_loss(self._weights(), stream, derive_seed(self._seed, SCORE))
 
     # --- fit ------------------------------------------------------------------------------------------------------
-
-    def _no_history(self) -> None:
-        self.history_: list[dict[str, Any]] = []
-        self.resumed_from_: tuple[int, int] | None = None
 
     def _fit(self, X: Any) -> Tokenised:
         """Learn; the documents of X as words."""
@@ -363,9 +331,7 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
             everything = Tokenised(documents.stream.followed_by(more.stream), more.words)
         self._find_vocabulary(everything)
         stream = self._known_only(everything)
-        self._inputs: np.ndarray | None = None
-        self._outputs: np.ndarray | None = None
-        self._paths: tuple[np.ndarray, np.ndarray] | None = None
+        self._inputs = self._outputs = self._paths = None
         if self.vectors is None:
             self._learn(stream, seed)
         else:
@@ -390,7 +356,7 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
             self._grow_vocabulary(documents)
         stream = self._known_only(documents)
         lr = self._peak_lr()
-        seed = derive_seed(self._seed, _TRAIN, len(self.history_))
+        seed = derive_seed(self._seed, TRAIN, len(self.history_))
         training = self._training(stream, seed=seed, lr=lr, min_lr=lr)
         history = training.train(None)
         self.history_ = [*self.history_, *(row | {"epoch": len(self.history_) + 1} for row in history)]
@@ -416,54 +382,11 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
         if self.n_jobs == 0:
             raise ValueError("n_jobs=0: expected a number of threads, -1 for all processors, or None.")
 
-    def _settings(self) -> dict[str, Any]:
-        """Parameters that give the weights their shape and meaning."""
-        names = ("n_components", "algorithm", "loss", "subwords", "n_buckets", "vectors")
-        return {name: getattr(self, name) for name in names}
-
-    def _require_trained(self, call: str) -> None:
-        if self._outputs is None:
-            raise ValueError(f"{call} needs vectors that were learned here, but this encoder was given vectors=.")
-        for name, value in self._settings().items():
-            if value is not self._fitted_with[name] and value != self._fitted_with[name]:
-                raise ValueError(
-                    f"{name}={value!r}, but this encoder was fitted with {self._fitted_with[name]!r}. Set it back, or "
-                    f"fit again before {call}."
-                )
-        self._require_fitting_weights()
-
-    def _require_fitting_weights(self) -> None:
-        """Raise ValueError where weights, tree and words do not fit together."""
-        assert self._outputs is not None
-        n_words, n_rows = len(self.vectors_), len(self._outputs)  # machine code trusts them; a file may say anything
-        width = self.vectors_.vectors.shape[1]
-        n_inputs = n_words if self._inputs is None else len(self._inputs) - self.n_buckets
-        nodes_fit = self._paths is None or (
-            self._paths[1].shape == (n_words,)
-            and all(array.dtype.kind == "i" for array in self._paths)
-            and (np.diff(self._paths[1], prepend=0) >= 0).all()
-            and self._paths[1].max(initial=0) == len(self._paths[0])
-            and ((self._paths[0] >= 0) & (self._paths[0] < 2 * n_rows)).all()
-        )
-        if (
-            n_inputs != n_words
-            or (self._inputs is None) != (self.subwords is None)
-            or (self._paths is None) != (self.loss == "negative_sampling")
-            or (self._paths is None and n_rows != n_words)
-            or not nodes_fit
-            or any(w.dtype != np.float32 or w.shape[1:] != (width,) for w in (self._all_inputs(), self._outputs))
-        ):
-            raise ValueError(f"the weights of this encoder do not fit its {n_words} words. Fit again.")
-
     # --- documents and words --------------------------------------------------------------------------------------
 
     def _documents(self, X: Any, *, reset: bool) -> Any:
         """Hook: what X says, as an iterable of documents; `reset` is True in ``fit``."""
         return X
-
-    def _threads(self) -> int:
-        n_jobs: int = joblib.effective_n_jobs(1 if self.n_jobs is None else self.n_jobs)
-        return n_jobs
 
     def _tokenise(self, X: Any, known: Sequence[str], *, grow: bool) -> Tokenised:
         documents = self._documents(X, reset=not hasattr(self, "vectors_"))
@@ -477,82 +400,35 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
 
     def _find_vocabulary(self, documents: Tokenised) -> None:
         """Which words have vectors: set vectors_ (without vectors, if they are to be learned) and what is rare."""
-        counts, in_documents = documents.stream.counts(len(documents.words))
         self.n_documents_ = documents.stream.n_documents
-        n_words = int(counts.sum())
-        self._min_count = self.min_count or next(least for size, least in MIN_COUNTS if n_words >= size)
         given = self.vectors.words if self.vectors is not None else self.vocabulary
-        if given is not None:
-            place = {word: number for number, word in enumerate(documents.words)}
-            numbers = np.array([place.get(word, len(counts)) for word in given], np.int64)
-            words, rare = list(given), np.empty(0, np.int64)
-            counts, in_documents = np.append(counts, 0), np.append(in_documents, 0)  # of words that do not occur
-        else:
-            numbers, rare = self._frequent(documents.words, counts, self.max_features)
-            if not len(numbers):
-                raise ValueError(
-                    f"of the {n_words} words in {self.n_documents_} documents none occurs min_count="
-                    f"{self._min_count} times or is no stop word. Pass documents with words, or a smaller min_count."
-                )
-            words = [documents.words[number] for number in numbers]
-        self._rare_words = [documents.words[number] for number in rare]
-        self._rare_counts = np.stack([counts[rare], in_documents[rare]])
-        self._document_counts = in_documents[numbers]
+        found = find_vocabulary(documents, given, self.min_count, self.max_features, self._are_stop_words)
+        self._keep(found)
         width = self.n_components if self.vectors is None else self.vectors.vectors.shape[1]
-        vectors = np.zeros((len(words), width), np.float32) if self.vectors is None else self.vectors.vectors
-        self.vectors_ = WordVectors(words, vectors, counts[numbers])
+        vectors = np.zeros((len(found.words), width), np.float32) if self.vectors is None else self.vectors.vectors
+        self.vectors_ = WordVectors(found.words, vectors, found.counts)
 
-    def _frequent(
-        self, words: list[str], counts: np.ndarray, most: int | None, first: int = 0
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """The numbers, from `first` on, of words that are frequent enough, the most frequent first; and the others'."""
-        order = first + np.argsort(-counts[first:], kind="stable")
-        order = order[~self._are_stop_words(words)[order] & (counts[order] > 0)]
-        n = int((counts[order] >= self._min_count).sum())
-        n = n if most is None else min(n, most)
-        return order[:n], order[n:]
+    def _grow_vocabulary(self, documents: Tokenised) -> None:
+        """Words that have become frequent enough get vectors."""
+        words, counts = self.vectors_.words, self._counts
+        rare = self._rare_words, self._rare_counts
+        known = Vocabulary(words, counts, self._document_counts, *rare, self._min_count)
+        most = None if self.max_features is None else max(0, self.max_features - len(known.words))
+        most = 0 if self.vocabulary is not None else most
+        grown = grown_vocabulary(known, documents, most, self._are_stop_words)
+        self._keep(grown)
+        self.n_documents_ += documents.stream.n_documents
+        self._add_words(grown.words, grown.counts)
+
+    def _keep(self, vocabulary: Vocabulary) -> None:
+        self._min_count = vocabulary.min_count
+        self._rare_words, self._rare_counts = vocabulary.rare_words, vocabulary.rare_counts
+        self._document_counts = vocabulary.in_documents
 
     def _are_stop_words(self, words: list[str]) -> np.ndarray:
         """Which words are left out, (n_words,) bool."""
         stop_words = self._vectorizer().get_stop_words() or ()
         return np.fromiter((word in stop_words for word in words), bool, len(words))
-
-    def _grow_vocabulary(self, documents: Tokenised) -> None:
-        """Words that have become frequent enough get vectors."""
-        known = self.vectors_
-        n_old, n_seen = len(known), len(known) + len(self._rare_words)
-        counts, in_documents = documents.stream.counts(len(documents.words))
-        counts[:n_old] += known.counts
-        in_documents[:n_old] += self._document_counts
-        counts[n_old:n_seen] += self._rare_counts[0]
-        in_documents[n_old:n_seen] += self._rare_counts[1]
-        most = None if self.max_features is None else max(0, self.max_features - n_old)
-        most = 0 if self.vocabulary is not None else most
-        new, rare = self._frequent(documents.words, counts, most, n_old)
-        self._rare_words = [documents.words[number] for number in rare]
-        self._rare_counts = np.stack([counts[rare], in_documents[rare]])
-        self._document_counts = np.append(in_documents[:n_old], in_documents[new])
-        self.n_documents_ += documents.stream.n_documents
-        inputs, outputs = self._all_inputs(), self._outputs
-        assert outputs is not None
-        first = self._first_inputs(len(new), derive_seed(self._seed, _INITIAL, n_old))
-        inputs = np.concatenate([inputs[:n_old], first, inputs[n_old:]])
-        self._outputs = np.concatenate([outputs, np.zeros_like(first)])
-        if self._paths is not None and len(new):
-            from skrep.solvers.huffman import huffman_paths, join_trees
-
-            self._paths = join_trees(*self._paths, *huffman_paths(counts[new]))
-        words = [*known.words, *(documents.words[number] for number in new)]
-        vectors = np.zeros((len(words), inputs.shape[1]), np.float32)
-        self.vectors_ = WordVectors(words, vectors, np.append(counts[:n_old], counts[new]))
-        self._set_inputs(inputs)
-
-    @property
-    def _counts(self) -> np.ndarray:
-        """How often each word occurred."""
-        counts = self.vectors_.counts
-        assert counts is not None
-        return counts
 
     def _known_only(self, documents: Tokenised) -> TokenStream:
         """The stream without words that have no vector of their own."""
@@ -561,205 +437,6 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
     def _places(self, words: list[str]) -> np.ndarray:
         """Which of the vocabulary words are, or -1."""
         return np.fromiter((self.vectors_.index.get(word, -1) for word in words), np.int32, len(words))
-
-    # --- training -------------------------------------------------------------------------------------------------
-
-    def _first_inputs(self, n_rows: int, seed: int) -> np.ndarray:
-        """Uniform in +-0.5 / n_components."""
-        draws = np.random.default_rng(seed).random((n_rows, self.n_components), np.float32)
-        first: np.ndarray = (draws - np.float32(0.5)) / np.float32(self.n_components)
-        return first
-
-    def _begin(self, seed: int) -> None:
-        """The weights before training, and nothing of it."""
-        self._seed = seed
-        self._fitted_with = self._settings()
-        self._no_history()
-        n_words = len(self.vectors_)
-        inputs = self._first_inputs(n_words + (self.n_buckets if self.subwords else 0), derive_seed(seed, _INITIAL))
-        self._paths = None
-        if self.loss == "hierarchical_softmax":
-            from skrep.solvers.huffman import huffman_paths
-
-            self._paths = huffman_paths(self._counts)
-        n_outputs = n_words if self._paths is None else max(1, n_words - 1)
-        self._outputs = np.zeros((n_outputs, self.n_components), np.float32)
-        self._set_inputs(inputs)
-
-    def _set_inputs(self, inputs: np.ndarray) -> None:
-        """Hold the weights of the inputs: words' vectors, or with n-grams what these will be the means of."""
-        if self.subwords is None:
-            self.vectors_ = WordVectors(self.vectors_.words, inputs, self._counts)
-        else:
-            self._inputs = inputs
-
-    def _all_inputs(self) -> np.ndarray:
-        return self.vectors_.vectors if self._inputs is None else self._inputs
-
-    def _parts(self, words: list[str], first_bucket: int, *, has_own: bool) -> tuple[np.ndarray, np.ndarray]:
-        """Rows of the inputs that words are the mean of, one word behind the other, and where they end."""
-        from skrep.solvers.scan import ngram_rows
-
-        characters, ends = code_points([f"<{word}>" for word in words])
-        lengths = np.diff(ends, prepend=0)
-        least, most = self.subwords[0], min(self.subwords[1], int(lengths.max(initial=0)))
-        n_most = len(words) + sum(int(np.maximum(lengths - n + 1, 0).sum()) for n in range(least, most + 1))
-        rows, row_ends = np.empty(n_most, np.int32), np.empty(len(words), np.int64)
-        n = ngram_rows(characters, ends, least, most, first_bucket, self.n_buckets, has_own, rows, row_ends)
-        return rows[:n], row_ends
-
-    def _task(self) -> Task:
-        counts = self._counts
-        n_words = len(counts)
-        is_cbow = self.algorithm == "cbow"
-        paths, path_ends = (np.empty(0, np.int32), np.zeros(0, np.int64)) if self._paths is None else self._paths
-        if self.subwords is None:
-            parts, part_ends = np.arange(n_words, dtype=np.int32), np.arange(1, n_words + 1)
-        else:
-            parts, part_ends = self._parts(self.vectors_.words, n_words, has_own=True)
-        thresholds, others = negative_tables(counts, self.ns_exponent)
-        return Task(
-            window=self.window,
-            negative=self.negative if self._paths is None else 0,
-            is_cbow=is_cbow,
-            uses_bags=is_cbow or self.subwords is not None,
-            shares_error=is_cbow and self.correct_cbow and self.subwords is None,
-            keep=keep_probabilities(counts, max(SAMPLE, 10 / n_words) if self.sample is None else self.sample),
-            thresholds=thresholds,
-            others=others,
-            paths=paths,
-            path_ends=path_ends,
-            parts=parts,
-            part_ends=part_ends,
-        )
-
-    def _weights(self) -> Weights:
-        device, task = resolve_device(self.device), self._task()
-        inputs, outputs = self._all_inputs(), self._outputs
-        assert outputs is not None
-        if device.type == "cpu":
-            return CompiledWeights(task, inputs, outputs)
-        from skrep.solvers.word2vec_torch import TorchWeights
-
-        return TorchWeights(task, inputs, outputs, device)
-
-    def _peak_lr(self) -> float:
-        shares = self.algorithm == "skip-gram" or (self.correct_cbow and self.subwords is None)
-        return self.lr or LR[self.algorithm if shares else "uncorrected"]
-
-    def _learn(self, stream: TokenStream, seed: int) -> None:
-        """Train to the end, or load what was trained."""
-        with ExitStack() as stack:
-            run: RunFolder | None = None
-            saved: dict[str, Any] | None = None
-            if self.checkpoint is not None:
-                run = RunFolder(self.checkpoint, self._run_key(stream, seed), STATE_KEYS)
-                stack.enter_context(run.locked())
-                saved = run.read()
-            self._begin(seed)
-            if saved is not None:
-                saved = self._take_saved(saved)
-            train, held_out = self._split(stream)
-            n_epochs = self.max_epochs or int(np.clip(round(DEFAULT_WORDS / max(len(train), 1)), *EPOCHS))
-            training = self._training(
-                train,
-                held_out=held_out,
-                n_epochs=n_epochs,
-                seed=self._seed,
-                lr=self._peak_lr(),
-                min_lr=self.min_lr,
-                run=run,
-            )
-            self.history_ = training.train(saved)
-            self._take(training)
-
-    def _take_saved(self, saved: dict[str, Any]) -> dict[str, Any] | None:
-        """Take over the weights of a checkpoint, and return it; one that is not of this run is told and passed over."""
-        numbers_fit = all(type(saved[name]) is int and saved[name] >= 0 for name in ("epoch", "block", "n_predictions"))
-        arrays_fit = all(
-            isinstance(saved[name], np.ndarray) and saved[name].shape == own.shape and saved[name].dtype == own.dtype
-            for name, own in (("inputs", self._all_inputs()), ("outputs", np.asarray(self._outputs)))
-        )
-        if not (numbers_fit and arrays_fit and type(saved["seed"]) is int and type(saved["history"]) is list):
-            warnings.warn(
-                f"the file in checkpoint={str(self.checkpoint)!r} is not of this run. Training begins afresh.",
-                CheckpointWarning,
-                stacklevel=6,
-            )
-            return None
-        self._seed = saved["seed"]
-        self._set_inputs(saved["inputs"])
-        self._outputs = saved["outputs"]
-        self.resumed_from_ = saved["epoch"], saved["block"]
-        return saved
-
-    def _run_key(self, stream: TokenStream, seed: int) -> str:
-        """A name for all that decides the vectors; words stand for the documents and how they are read."""
-        of_texts = {field.name for field in fields(TextInput)}
-        parameters = self.get_params(deep=False).items()
-        decides = {name: value for name, value in parameters if name not in of_texts | _NOT_TRAINED}
-        digest = hashlib.sha256()
-        for tokens, ends in stream.chunks():
-            digest.update(tokens.tobytes() + ends.tobytes())
-        seed_key = None if self.random_state is None else seed
-        return fingerprint(type(self).__name__, decides, seed_key, self.vectors_.words, digest.hexdigest())
-
-    def _split(self, stream: TokenStream) -> tuple[TokenStream, TokenStream | None]:
-        """The documents to train on, and those held out."""
-        if self.validation_fraction is None:
-            return stream, None
-        n = stream.n_documents
-        n_held_out = max(1, round(self.validation_fraction * n))
-        if n_held_out >= n:
-            raise ValueError(
-                f"validation_fraction={self.validation_fraction} of {n} documents leaves none to train on. Pass more "
-                "documents or a smaller fraction."
-            )
-        is_held_out = np.zeros(n, bool)
-        is_held_out[np.random.default_rng(derive_seed(self._seed, _SPLIT)).permutation(n)[:n_held_out]] = True
-        return stream.documents(~is_held_out), stream.documents(is_held_out)
-
-    def _training(
-        self,
-        stream: TokenStream,
-        *,
-        seed: int,
-        lr: float,
-        min_lr: float,
-        held_out: TokenStream | None = None,
-        n_epochs: int = 1,
-        run: RunFolder | None = None,
-    ) -> Training:
-        return Training(
-            weights=self._weights(),
-            stream=stream,
-            held_out=held_out,
-            n_epochs=n_epochs,
-            lr=lr,
-            min_lr=min_lr,
-            seed=seed,
-            n_jobs=self._threads() if resolve_device(self.device).type == "cpu" else 1,
-            run=run,
-            label=type(self).__name__,
-            verbose=int(self.verbose),
-        )
-
-    def _take(self, training: Training) -> None:
-        """Take over what was trained."""
-        inputs, self._outputs = training.weights.weights()
-        if not (np.isfinite(inputs).all() and np.isfinite(self._outputs).all()):
-            raise DivergedError(f"the vectors are not finite after training at lr={training.lr:g}. Use a smaller lr.")
-        self._set_inputs(inputs)
-        if self.subwords is not None:
-            words = self.vectors_.words
-            vectors = means(*self._parts(words, len(words), has_own=True), inputs)
-            self.vectors_ = WordVectors(words, vectors, self._counts)
-        if math.isnan(self.history_[-1]["train_loss"]):
-            warnings.warn(
-                "no document holds two known words near each other, so that nothing was learned from these documents.",
-                ConvergenceWarning,
-                stacklevel=5,
-            )
 
     # --- features -------------------------------------------------------------------------------------------------
 

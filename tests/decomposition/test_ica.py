@@ -18,6 +18,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skrep
 from skrep.decomposition import FastICAEncoder, ica
+from skrep.solvers.independent_components import LEAST_SKEWNESS, Cube, Exp, LogCosh, by_negentropy, gaussian_mean
 from tests.naming import named
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +54,7 @@ def g_of_the_user(y, power=3):
 @pytest.fixture(params=["NumPy", "torch"])
 def library(request, monkeypatch):
     if request.param == "torch":  # what runs on CUDA, here
-        monkeypatch.setattr(ica, "_home", lambda tensor: tensor)
+        monkeypatch.setattr(ica, "as_signals", lambda tensor: tensor)
     elif request.param == "picard":
         pytest.importorskip("picard")
     return request.param
@@ -196,7 +197,7 @@ def test_order_is_by_negentropy_and_sign_by_skewness():
     negentropy = (np.log(np.cosh(features / features.std(0))).mean(0) - gaussian) ** 2
     assert (np.diff(negentropy) < 0).all()
     skewness = ((features - features.mean(0)) ** 3).mean(0) / features.std(0) ** 3
-    assert (skewness > -ica.LEAST_SKEWNESS).all()
+    assert (skewness > -LEAST_SKEWNESS).all()
 
 
 def test_sign_of_symmetric_components_is_that_of_the_largest_weight():
@@ -209,7 +210,7 @@ def test_sign_of_symmetric_components_is_that_of_the_largest_weight():
 
 @pytest.mark.parametrize(
     ("contrast", "expected"),
-    [(ica._LogCosh(1.0), 0.374567207491438), (ica._Exp(), -1 / math.sqrt(2)), (ica._Cube(), 3 / 4)],
+    [(LogCosh(1.0), 0.374567207491438), (Exp(), -1 / math.sqrt(2)), (Cube(), 3 / 4)],
     ids=["logcosh", "exp", "cube"],
 )
 def test_a_gaussian_variable_has_no_negentropy(contrast, expected):
@@ -217,7 +218,7 @@ def test_a_gaussian_variable_has_no_negentropy(contrast, expected):
     assert contrast.G(nodes) @ weights / math.sqrt(2 * math.pi) == pytest.approx(expected, abs=1e-9)
     y = np.random.default_rng(0).normal(size=(2, 400_000))
     y[1] = np.random.default_rng(1).laplace(size=400_000)
-    order, _ = ica._by_negentropy(y[::-1] * 7 - 2, np.eye(2), contrast)
+    order, _ = by_negentropy(y[::-1] * 7 - 2, np.eye(2), contrast)
     assert order.tolist() == [0, 1]
     # g is the derivative of G, and its slope that of g
     at, h = np.linspace(-3, 3, 41), 1e-5
@@ -229,10 +230,10 @@ def test_a_gaussian_variable_has_no_negentropy(contrast, expected):
 
 def test_gaussian_constant_for_every_alpha():
     for alpha in (1.0, 1.7, 2.0):
-        G = ica._LogCosh(alpha).G
+        G = LogCosh(alpha).G
         y = np.linspace(-12, 12, 200_001)
         expected = np.trapezoid(G(y) * np.exp(-y * y / 2), y) / math.sqrt(2 * math.pi)
-        assert ica._gaussian_mean(G) == pytest.approx(expected, abs=1e-10)
+        assert gaussian_mean(G) == pytest.approx(expected, abs=1e-10)
 
 
 # --- picard -----------------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from sklearn.utils.validation import check_is_fitted
 
 import skrep
 from skrep import PCAEncoder
-from skrep.decomposition import pca
+from skrep.decomposition import pca, principal_axes, reading
 from skrep.solvers.scatter import Scatter, leading_eigenpairs, scatter_of, scatter_of_tensor
 
 ROOT = Path(__file__).parents[2]
@@ -216,8 +216,8 @@ def test_float32_variances_are_those_of_float64(mean):
 
 def test_the_decomposition_waits_until_it_is_asked_for(monkeypatch):
     calls = []
-    original = pca.leading_eigenpairs
-    monkeypatch.setattr(pca, "leading_eigenpairs", lambda *args: (calls.append(1), original(*args))[1])
+    original = principal_axes.leading_eigenpairs
+    monkeypatch.setattr(principal_axes, "leading_eigenpairs", lambda *args: (calls.append(1), original(*args))[1])
     encoder = PCAEncoder(2)
     for part in parts(spread(60, 5)):
         check_is_fitted(encoder.partial_fit(part))
@@ -385,9 +385,9 @@ class Rows(torch.utils.data.Dataset):
 
 @pytest.mark.parametrize("kind", ["float32", "uint8", "float16", "dataset", "integers"])
 def test_larger_than_memory(kind, tmp_path, monkeypatch):
-    monkeypatch.setattr(pca, "MANY_ROWS", 16)
-    monkeypatch.setattr(pca, "FEW_VALUES", 16)
-    monkeypatch.setattr(pca, "CHUNK_BYTES", 16)
+    monkeypatch.setattr(reading, "MANY_ROWS", 16)
+    monkeypatch.setattr(reading, "FEW_VALUES", 16)
+    monkeypatch.setattr(reading, "CHUNK_BYTES", 16)
     rows = np.random.default_rng(0).integers(0, 255, size=(90, 6))
     np.save(tmp_path / "X.npy", rows.astype({"dataset": "f4", "integers": "i8"}.get(kind, kind)))
     made = {"dataset": lambda: Rows(rows.astype(np.float32)), "integers": lambda: rows}
@@ -563,7 +563,8 @@ def test_parts_are_fitted_on_a_dask_cluster():
 @pytest.fixture
 def on_device(monkeypatch):
     """What tensors on a GPU go through, by tensors on the CPU."""
-    monkeypatch.setattr(pca, "_is_on_device", lambda X: isinstance(X, torch.Tensor))
+    for module in (pca, reading):
+        monkeypatch.setattr(module, "is_on_device", lambda X: isinstance(X, torch.Tensor))
 
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA"))]

@@ -393,7 +393,7 @@ def test_replaced_atoms_are_rows_that_are_coded_worst(digits):
     coder._A[2, 2] = 0
     Z = np.zeros((len(X), 6))
     kept = coder.components_[[0, 1, 3, 5]].copy()
-    coder._replace_atoms(X, Z)
+    coder._dictionary_learning().replace_atoms(X, Z)
     worst = X[np.argsort(-np.linalg.norm(X, axis=1))[:2]]
     np.testing.assert_allclose(coder.components_[[2, 4]], worst / np.linalg.norm(worst, axis=1, keepdims=True))
     np.testing.assert_array_equal(coder.components_[[0, 1, 3, 5]], kept)

@@ -21,7 +21,7 @@ from sklearn.pipeline import FeatureUnion, make_pipeline
 
 import skrep
 import skrep.text.stream
-import skrep.words.word2vec
+import skrep.words.learning
 from skrep import Word2VecTransformer
 from skrep.exceptions import DivergedError
 from skrep.solvers.word2vec_steps import CompiledWeights
@@ -258,7 +258,7 @@ def test_default_epochs_go_with_the_size(monkeypatch):
     n_words = len(" ".join(TEXTS).split())
     assert len(quick(max_epochs=None).fit(TEXTS).history_) == 30
     for words, epochs in ((7 * n_words, 7), (n_words, 5), (1000 * n_words, 30)):
-        monkeypatch.setattr(skrep.words.word2vec, "DEFAULT_WORDS", words)
+        monkeypatch.setattr(skrep.words.learning, "DEFAULT_WORDS", words)
         assert len(quick(max_epochs=None).fit(TEXTS).history_) == epochs
 
 
