@@ -4,7 +4,7 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import KW_ONLY
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -13,9 +13,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skrep.base import all_or_nothing
-from skrep.data import Matrix, read_matrix
-from skrep.engine import draw_seed, resolve_device
+from skrep.data import Matrix, read_matrix, refuse_groups
+from skrep.engine import all_or_nothing, draw_seed, resolve_device
 from skrep.params import RANDOM_STATE, Integer, Real, check_params, param, params
 from skrep.solvers.independent_components import (
     CONTRASTS,
@@ -143,14 +142,16 @@ class FastICAEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     solver: str = param("fastica", "picard", default="fastica")
     device: str = param(str, default="auto")
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    reads: ClassVar[tuple[str, ...]] = ("table",)
+
+    def fit(self, X: Any, y: Any = None, *, groups: Any = None) -> Self:
         """Find the components.
 
         Parameters
         ----------
         X : array-like, DataFrame, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
             The rows; all of them are held in memory.
-        y : None
+        y, groups : None
             Not used.
 
         Returns
@@ -164,17 +165,18 @@ class FastICAEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         ImportError
             If ``solver="picard"`` and python-picard is not installed.
         """
+        refuse_groups(groups, type(self).__name__)
         self._fit(X)
         return self
 
-    def fit_transform(self, X: Any, y: Any = None) -> np.ndarray:
+    def fit_transform(self, X: Any, y: Any = None, *, groups: Any = None) -> np.ndarray:
         """Find the components and return the features of the same rows, at the price of ``fit`` alone.
 
         Parameters
         ----------
         X : array-like, DataFrame, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
             The rows; all of them are held in memory.
-        y : None
+        y, groups : None
             Not used.
 
         Returns
@@ -189,6 +191,7 @@ class FastICAEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         ImportError
             If ``solver="picard"`` and python-picard is not installed.
         """
+        refuse_groups(groups, type(self).__name__)
         rows = self._fit(X)
         weights = torch.from_numpy(self.components_).to(rows.device)
         return (rows @ weights.T).cpu().numpy()

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from numbers import Integral
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -14,8 +14,7 @@ from sklearn.decomposition import PCA, IncrementalPCA
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skrep.base import all_or_nothing
-from skrep.data import read_matrix
+from skrep.data import read_matrix, refuse_groups
 from skrep.data.sources import tensor_to_array
 from skrep.decomposition.principal_axes import (
     DECOMPOSED,
@@ -35,6 +34,7 @@ from skrep.decomposition.reading import (
     read_tensor,
     takes_chunks,
 )
+from skrep.engine import all_or_nothing
 from skrep.solvers.scatter import Scatter
 
 __all__ = ["PCAEncoder"]
@@ -136,6 +136,8 @@ class PCAEncoder(PCA):
         "batch_size": IncrementalPCA._parameter_constraints["batch_size"],
     }
 
+    reads: ClassVar[tuple[str, ...]] = ("table",)
+
     def __init__(
         self,
         n_components: int | float | str | None = None,
@@ -163,14 +165,14 @@ class PCAEncoder(PCA):
         )
         self.batch_size = batch_size
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, *, groups: Any = None) -> Self:
         """Find the axes, and forget what was seen before.
 
         Parameters
         ----------
         X : array-like, sparse matrix, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
             The rows.
-        y : None
+        y, groups : None
             Not used.
 
         Returns
@@ -182,6 +184,7 @@ class PCAEncoder(PCA):
         ValueError
             For data or parameters that cannot be used.
         """
+        refuse_groups(groups, type(self).__name__)
         with self._checked():
             X = self._forget_and_read(X)
             if takes_chunks(X, self.batch_size, self.svd_solver):
@@ -191,14 +194,14 @@ class PCAEncoder(PCA):
                 self._refuse_overflow()
         return self
 
-    def fit_transform(self, X: Any, y: Any = None) -> Any:
+    def fit_transform(self, X: Any, y: Any = None, *, groups: Any = None) -> Any:
         """Find the axes and return the features of the same rows, at the price of ``fit`` alone.
 
         Parameters
         ----------
         X : array-like, sparse matrix, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
             The rows.
-        y : None
+        y, groups : None
             Not used.
 
         Returns
@@ -211,6 +214,7 @@ class PCAEncoder(PCA):
         ValueError
             For data or parameters that cannot be used.
         """
+        refuse_groups(groups, type(self).__name__)
         with self._checked():
             X = self._forget_and_read(X)
             if takes_chunks(X, self.batch_size, self.svd_solver):
@@ -220,7 +224,7 @@ class PCAEncoder(PCA):
             self._refuse_overflow()
             return self._finite(features)
 
-    def partial_fit(self, X: Any, y: Any = None) -> Self:
+    def partial_fit(self, X: Any, y: Any = None, *, groups: Any = None) -> Self:
         """Take in more rows.
 
         The axes are computed when they are next asked for, by ``transform`` or as an attribute, so that a call costs no
@@ -233,7 +237,7 @@ class PCAEncoder(PCA):
         ----------
         X : array-like, sparse matrix, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
             More rows.
-        y : None
+        y, groups : None
             Not used.
 
         Returns
@@ -256,6 +260,7 @@ class PCAEncoder(PCA):
         >>> bool(np.allclose(encoder.components_, PCAEncoder(2).fit(X).components_))
         True
         """
+        refuse_groups(groups, type(self).__name__)
         with self._checked():
             self._validate_params()
             self._add(*self._read_scatter(as_array(X), reset=not hasattr(self, "mean_")))

@@ -7,13 +7,13 @@ vector quantization", ICML 2011.
 
 import math
 from dataclasses import KW_ONLY
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
-from skrep.data import Source, read_images
+from skrep.data import Source, read_images, refuse_groups
 from skrep.engine import all_or_nothing, draw_seed
 from skrep.engine.randomness import derive_seed
 from skrep.params import RANDOM_STATE, Integer, SequenceOf, check_params, param, params
@@ -100,14 +100,16 @@ class PatchEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
     n_patches: int | None = param(Integer(low=1), None, default=None)
     random_state: int | np.random.RandomState | None = param(*RANDOM_STATE, default=None)
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    reads: ClassVar[tuple[str, ...]] = ("images",)
+
+    def fit(self, X: Any, y: Any = None, *, groups: Any = None) -> Self:
         """Draw patches, learn to whiten them, and fit the coder on them.
 
         Parameters
         ----------
         X : array-like, list, ImageFiles or torch.utils.data.Dataset of shape (n_samples, height, width, channels)
             Images, uint8 or floats; read in chunks.
-        y : None
+        y, groups : None
             Not used.
 
         Returns
@@ -119,6 +121,7 @@ class PatchEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         ValueError
             For images or parameters that cannot be used; the message names the fix.
         """
+        refuse_groups(groups, type(self).__name__)
         with all_or_nothing(self):
             check_params(self)
             images = self._read(X, reset=True)

@@ -1,7 +1,7 @@
 """Sparse coding (Olshausen & Field 1996) with a dictionary learned online (Mairal, Bach, Ponce & Sapiro 2009)."""
 
 import math
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -9,10 +9,9 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
-from skrep.base import all_or_nothing
-from skrep.data import Matrix, read_matrix
+from skrep.data import Matrix, read_matrix, refuse_groups
 from skrep.data.sources import tensor_to_array
-from skrep.engine import draw_seed, resolve_device
+from skrep.engine import all_or_nothing, draw_seed, resolve_device
 from skrep.params import RANDOM_STATE, Integer, Real, check_params, param, params
 from skrep.sparse.coding import Coding, objective, products, too_large
 from skrep.sparse.learning import DictionaryLearning, first_atoms
@@ -156,14 +155,16 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     random_state: int | np.random.RandomState | None = param(*RANDOM_STATE, default=None)
     verbose: int = param(Integer(low=0), bool, default=0)
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    reads: ClassVar[tuple[str, ...]] = ("table",)
+
+    def fit(self, X: Any, y: Any = None, *, groups: Any = None) -> Self:
         """Learn the dictionary, or check the one that was given.
 
         Parameters
         ----------
         X : array-like, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
             The rows.
-        y : None
+        y, groups : None
             Not used.
 
         Returns
@@ -175,13 +176,14 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         ValueError
             For data or parameters that cannot be used.
         """
+        refuse_groups(groups, type(self).__name__)
         with all_or_nothing(self):
             data, random = self._begin(X, reset=True, min_samples=2 if self.dictionary is None else 1)
             if self.dictionary is None:
                 self._learn(data, random)
         return self
 
-    def partial_fit(self, X: Any, y: Any = None) -> Self:
+    def partial_fit(self, X: Any, y: Any = None, *, groups: Any = None) -> Self:
         """Go on learning from more rows: one pass over them, in their order, in mini-batches.
 
         Parameters
@@ -189,7 +191,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         X : array-like, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
             The rows. Those of the first call decide `alpha_`, if `alpha` is None, and are the first atoms: there
             must be as many.
-        y : None
+        y, groups : None
             Not used.
 
         Returns
@@ -201,6 +203,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         ValueError
             For data or parameters that cannot be used; what was learned before is not lost.
         """
+        refuse_groups(groups, type(self).__name__)
         with all_or_nothing(self):
             begins = not hasattr(self, "components_")
             if not begins:

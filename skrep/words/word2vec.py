@@ -9,14 +9,14 @@ import numbers
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skrep.base import all_or_nothing
-from skrep.engine import draw_seed, resolve_device
+from skrep.data import refuse_groups
+from skrep.engine import all_or_nothing, draw_seed, resolve_device
 from skrep.engine.randomness import derive_seed
 from skrep.params import RANDOM_STATE, Integer, Real, check_params, param, params
 from skrep.text import (
@@ -198,7 +198,9 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
     checkpoint: Any = param(str, os.PathLike, None, default=None)
     verbose: int = param(Integer(low=0), bool, default=0)
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    reads: ClassVar[tuple[str, ...]] = ("texts",)
+
+    def fit(self, X: Any, y: Any = None, *, groups: Any = None) -> Self:
         """Learn vectors of the words in some documents.
 
         Parameters
@@ -206,7 +208,7 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
         X : iterable of str, of lists of str, of bytes or of paths, of length n_documents
             The documents: a list, a column of a DataFrame, :class:`~skrep.text.TextLines`, a generator; see `input`.
             They are gone through once, twice with a `tokenizer` that learns.
-        y : None
+        y, groups : None
             Not used.
 
         Returns
@@ -220,29 +222,31 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
         DivergedError
             If the loss is not finite.
         """
+        refuse_groups(groups, type(self).__name__)
         with all_or_nothing(self):
             self._fit(X)
         return self
 
-    def fit_transform(self, X: Any, y: Any = None) -> np.ndarray:
+    def fit_transform(self, X: Any, y: Any = None, *, groups: Any = None) -> np.ndarray:
         """``fit(X).transform(X)``, but documents are cut into words once.
 
         Parameters
         ----------
         X : iterable of length n_documents
             The documents, as in :meth:`fit`.
-        y : None
+        y, groups : None
             Not used.
 
         Returns
         -------
         ndarray of shape (n_documents, n_components), float32
         """
+        refuse_groups(groups, type(self).__name__)
         with all_or_nothing(self):
             documents = self._fit(X)
         return self._features(documents)
 
-    def partial_fit(self, X: Any, y: Any = None) -> Self:
+    def partial_fit(self, X: Any, y: Any = None, *, groups: Any = None) -> Self:
         """Go on learning from more documents, in one pass at the full learning rate; new words get vectors.
 
         Parameters
@@ -250,7 +254,7 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
         X : iterable of length n_documents
             The documents, as in :meth:`fit`. Words that have come to occur `min_count` times, in all calls together,
             are new words; they follow the others. `unlabeled` and `validation_fraction` are not used.
-        y : None
+        y, groups : None
             Not used.
 
         Returns
@@ -262,6 +266,7 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
         ValueError
             As in :meth:`fit`; what was learned before is not lost.
         """
+        refuse_groups(groups, type(self).__name__)
         with all_or_nothing(self):
             self._partial_fit(X)
         return self
