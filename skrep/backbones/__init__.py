@@ -15,6 +15,7 @@ from skrep.backbones.convnet import ConvDecoder, ConvNet, ConvNetModule
 from skrep.backbones.encoder import InputEncoder, make_encoder
 from skrep.backbones.layers import Linear, Pixels, Standardize, TiedLinear, by_channel, by_column, by_common_scale
 from skrep.backbones.mlp import ACTIVATIONS, MLP, MLPModule, WideAndDeep, WideAndDeepModule, default_widths
+from skrep.backbones.momentum import cosine_between, follow
 from skrep.backbones.projection import ProjectionHead
 from skrep.backbones.resnet import ResNet, ResNetModule
 from skrep.backbones.spread import Spread
@@ -52,10 +53,12 @@ __all__ = [
     "by_channel",
     "by_column",
     "by_common_scale",
+    "cosine_between",
     "default_bits",
     "default_widths",
     "draw_bits",
     "entropy",
+    "follow",
     "make_encoder",
     "split_batch_norm",
 ]

@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -11,7 +10,15 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skrep.backbones import InputEncoder, ProjectionHead, Spread, make_encoder, split_batch_norm
+from skrep.backbones import (
+    InputEncoder,
+    ProjectionHead,
+    Spread,
+    cosine_between,
+    follow,
+    make_encoder,
+    split_batch_norm,
+)
 from skrep.base import Views
 from skrep.contrastive.two_views import TwoViews
 from skrep.data import Batch, Source
@@ -81,9 +88,7 @@ class Queue(nn.Module):
         places = (self.position + torch.arange(len(keys), device=keys.device)[-n_keys:]) % n_keys
         self.keys[places], self.rows[places] = keys[-n_keys:], rows[-n_keys:]
         self.position.add_(len(keys)).remainder_(n_keys)
-        followed: list[Tensor] = [*module.encoder.parameters(), *module.projector.parameters()]
-        following: list[Tensor] = [*module.key_encoder.parameters(), *module.key_projector.parameters()]
-        torch._foreach_lerp_(following, followed, 1 - momentum)  # biases too; batch statistics are each one's own
+        follow([module.key_encoder, module.key_projector], [module.encoder, module.projector], momentum)
 
 
 class MemoryBank(nn.Module):
@@ -296,8 +301,7 @@ class MoCoTransformer(TwoViews):
             return {"queue": 0.99, "memory_bank": 0.5, "end_to_end": 0.0}[self.dictionary]
         if not isinstance(self.momentum, Sequence):
             return self.momentum
-        first, last = self.momentum
-        return last - (last - first) * 0.5 * (1 + math.cos(math.pi * progress))
+        return cosine_between(*self.momentum, progress)
 
     def _make_dictionary(self, data: Source) -> InBatch | Queue | MemoryBank:
         name, n_rows = type(self).__name__, data.fact("n_rows", lambda: len(data))

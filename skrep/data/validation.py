@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from sklearn.utils.validation import validate_data
 
+from skrep.data.sequences import read_sequences
 from skrep.data.sources import ArraySource, DatasetSource, Source, is_memory_mapped, tensor_to_array
 
 __all__ = ["read", "read_images", "read_rows", "read_table", "refuse_other_kinds", "refuse_other_units"]
@@ -24,7 +25,7 @@ def read(estimator: Any, X: Any, *, reset: bool) -> Source:
     Parameters
     ----------
     estimator : estimator
-        Its ``reads`` names the kinds: "table", "images" or both.
+        Its ``reads`` names the kinds: "table", "images", both, or "sequences".
     X : array-like, list, DataFrame, torch.Tensor, ImageFiles or torch.utils.data.Dataset
         The rows.
     reset : bool
@@ -39,8 +40,14 @@ def read(estimator: Any, X: Any, *, reset: bool) -> Source:
     ValueError, TypeError
         If `X` is of another kind, or cannot be used; one message with what was got, what was expected and the fix.
     """
-    readers = {("table",): read_table, ("images",): read_images, ("table", "images"): read_rows}
-    return readers[tuple(estimator.reads)](estimator, X, reset=reset)
+    readers = {
+        ("table",): read_table,
+        ("images",): read_images,
+        ("table", "images"): read_rows,
+        ("sequences",): read_sequences,
+    }
+    source: Source = readers[tuple(estimator.reads)](estimator, X, reset=reset)
+    return source
 
 
 def read_rows(estimator: Any, X: Any, *, reset: bool) -> Source:
