@@ -21,7 +21,7 @@ from skrep.data import Batch, Source, read, refuse_groups
 from skrep.engine import Recipe, draw_seed, seeded_initialisation
 from skrep.engine.fit import fit, make_net, partial_fit
 from skrep.engine.identity import plain_callback
-from skrep.engine.net import summed
+from skrep.engine.loop import summed
 from skrep.engine.randomness import derive_seed, global_generators
 from skrep.engine.saved import device_here, network_state, restored_network
 from skrep.engine.sklearn_callbacks import CONTEXT_ATTRIBUTES, CallbackSupportMixin, with_callbacks

@@ -1,5 +1,6 @@
 """The Python of the README and of the pages in docs/ runs: every block of every page, on small budgets."""
 
+import copy
 import re
 import textwrap
 import traceback
@@ -112,11 +113,12 @@ def small_budgets(monkeypatch):
     """Ceilings, put where fits do their work, so that pages say what a reader should say."""
     fit_loop, train, draw = Net.fit_loop, Training.train, ImagePatches._draw
 
-    def few_batches(net, X, *args, task, epochs=None, **options):
-        batches = task.batches
-        task.batches = lambda source, generator: islice(batches(source, generator), BATCHES)
+    def few_batches(net, X, *args, epochs=None, **options):
+        X = copy.copy(X)
+        batches = X.batches
+        X.batches = lambda *given: islice(batches(*given), BATCHES)
         epochs = min(net.max_epochs, EPOCHS) if epochs is None else epochs
-        return fit_loop(net, X, *args, task=task, epochs=epochs, **options)
+        return fit_loop(net, X, *args, epochs=epochs, **options)
 
     def few_passes(training, saved):
         training.n_epochs = min(training.n_epochs, EPOCHS)

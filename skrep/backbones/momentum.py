@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 __all__ = ["cosine_between", "follow"]
 
@@ -22,7 +22,8 @@ def follow(followers: Iterable[nn.Module], leaders: Iterable[nn.Module], momentu
     momentum : float
         Decay of the moving average in a step.
     """
-    following, followed = ([p for module in modules for p in module.parameters()] for modules in (followers, leaders))
+    following: list[Tensor] = [p for module in followers for p in module.parameters()]
+    followed: list[Tensor] = [p for module in leaders for p in module.parameters()]
     torch._foreach_lerp_(following, followed, 1 - momentum)
 
 

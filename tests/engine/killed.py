@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-import skrep.engine.net
+import skrep.engine.loop
 from skrep import AutoEncoderTransformer, MaskedLMTransformer, MoCoTransformer, SimCLRTransformer
 from skrep.backbones import ConvNet, Transformer
 
@@ -37,6 +37,6 @@ def make(method: str, folder: Any, epochs: int) -> Any:
 if __name__ == "__main__":
     method, folder, epochs = sys.argv[1:]
     make(method, None, 1).fit(rows(method)[:9])  # torch loads half of itself with the first optimizer
-    skrep.engine.net.CHECKPOINT_SECONDS = 0.005  # so that most kills fall between epochs' ends
+    skrep.engine.loop.CHECKPOINT_SECONDS = 0.005  # so that most kills fall between epochs' ends
     print("ready", flush=True)
     make(method, folder, int(epochs)).fit(rows(method))

@@ -14,7 +14,7 @@ from skorch.callbacks import Callback
 from torch import nn
 from torch.nn import functional as F
 
-import skrep.engine.net
+import skrep.engine.loop
 from skrep import AutoEncoderTransformer, MoCoTransformer, RandomEncoder, RBMEncoder, SimCLRTransformer
 from skrep.backbones import ConvNet
 from skrep.engine import join_ranks
@@ -191,5 +191,5 @@ def run(out: Path) -> None:
 
 
 if __name__ == "__main__":
-    skrep.engine.net.CHECKPOINT_SECONDS = 1e9
+    skrep.engine.loop.CHECKPOINT_SECONDS = 1e9
     run(Path(sys.argv[1]))

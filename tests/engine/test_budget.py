@@ -9,7 +9,7 @@ from skorch.callbacks import Callback
 
 import skrep.engine.fit
 from skrep import AutoEncoderTransformer
-from skrep.engine import net as engine
+from skrep.engine import loop as engine
 from skrep.engine.optimizers import make_optimizer
 
 X = np.random.default_rng(0).normal(size=(640, 6)).astype(np.float32)

@@ -13,7 +13,7 @@ import pytest
 import torch
 from skorch.callbacks import Callback
 
-import skrep.engine.net
+import skrep.engine.loop
 from skrep.engine import Net, fingerprint
 from skrep.exceptions import CheckpointWarning
 from skrep.views import GaussianNoise, MaskingNoise
@@ -195,7 +195,7 @@ def test_folders_that_cannot_be_used(table, tmp_path):
 
 
 def test_a_checkpoint_is_written_between_epochs_too(table, tmp_path, monkeypatch):
-    monkeypatch.setattr(skrep.engine.net, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(skrep.engine.loop, "CHECKPOINT_SECONDS", 0.0)
     written = []
     original = skrep.engine.checkpoints.RunFolder.write
     monkeypatch.setattr(

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from skrep import SimCLRTransformer
 from skrep.data import ArraySource
-from skrep.engine.net import ORDER, VIEWS
+from skrep.engine.loop import ORDER, VIEWS
 from skrep.engine.randomness import derive_seed
 from skrep.engine.recipe import DEFAULT_WORK, plan
 from skrep.engine.schedules import warm_up_cosine
