@@ -22,6 +22,7 @@ from skrep.engine import Recipe, draw_seed, seeded_initialisation
 from skrep.engine.fit import fit, make_net, partial_fit
 from skrep.engine.identity import plain_callback
 from skrep.engine.loop import summed
+from skrep.engine.net import untrained_net
 from skrep.engine.randomness import derive_seed, global_generators
 from skrep.engine.saved import device_here, network_state, restored_network
 from skrep.engine.sklearn_callbacks import CONTEXT_ATTRIBUTES, CallbackSupportMixin, with_callbacks
@@ -200,7 +201,7 @@ class Encoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         return {}
 
     def _restore_net(self, module: nn.Module, state: dict[str, Any]) -> None:
-        raise NotImplementedError
+        self.net_ = untrained_net(module, device_here(self))
 
 
 @params(kw_only=True)

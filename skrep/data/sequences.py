@@ -185,12 +185,8 @@ class Crops(Source):
                 "Leave it out, or lower window."
             )
         self.source, self.window = source, window
-        self.n_samples, self.shape, self.y, self.groups = (
-            len(source),
-            (window, source.shape[1]),
-            source.y,
-            source.groups,
-        )
+        self.n_samples, self.shape = len(source), (window, source.shape[1])
+        self.y, self.groups = source.y, source.groups
 
     @property
     def rows_per_epoch(self) -> int:

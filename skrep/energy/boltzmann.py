@@ -25,15 +25,12 @@ from skrep.backbones import (
 )
 from skrep.base import TorchTransformer, Views
 from skrep.data import Batch, Source
+from skrep.energy.visible import require_unit_interval, visible_units
 from skrep.engine import Recipe, draw_seed, up_to
 from skrep.objectives import contrastive_divergence, neighbour_entropy, sparsity_penalty
 from skrep.params import Integer, Real, param, params
 
-__all__ = ["BoltzmannTransformer", "as_count", "visible_units"]
-
-# A real value further from its column's mean counts as so many standard deviations in training: one far outlier would
-# else outweigh all other rows of a batch.
-MOST_DEVIATIONS = 10.0
+__all__ = ["BoltzmannTransformer", "as_count"]
 
 # Rows in a mini-batch where the data are many; see docs/defaults.md.
 LARGEST_BATCH = 64
@@ -472,23 +469,6 @@ class BoltzmannTransformer(TorchTransformer):
         module = self.net_.module_
         rows: np.ndarray = module.encoder.scale.inverse(v[:, : module.n_observed]).cpu().numpy()
         return rows
-
-
-def visible_units(
-    estimator: Any, data: Source, units: nn.Module, is_gaussian: bool
-) -> Callable[[Tensor, torch.Generator], Tensor]:
-    """What training makes of rows in the units of the data: real units, or bits, drawn where values are not bits."""
-    if is_gaussian:
-        return lambda x, generator: units(x).clamp(-MOST_DEVIATIONS, MOST_DEVIATIONS)
-    if data.is_binary():
-        return lambda x, generator: x
-    require_unit_interval(estimator, data)
-    return draw_bits
-
-
-def require_unit_interval(estimator: Any, data: Source) -> None:
-    """Raise ValueError unless all values can be probabilities of bits."""
-    data.require_unit_interval(f"{type(estimator).__name__} with Bernoulli units", "visible='gaussian'")
 
 
 def as_count(name: str, value: Any, low: int = 1) -> int:

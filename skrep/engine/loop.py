@@ -112,14 +112,8 @@ class Loop:
     ):
         if saved is not None:  # after the callbacks' on_train_begin, which resets them
             net.load_training_state(saved)
-        self.net, self.data, self.epochs, self.task, self.is_final, self.valid = (
-            net,
-            data,
-            epochs,
-            task,
-            is_final,
-            valid,
-        )
+        self.net, self.data, self.epochs, self.valid = net, data, epochs, valid
+        self.task, self.is_final = task, is_final
         self.run, self.extra_state, self.sklearn_tasks, self.ranks = run, extra_state or {}, sklearn_tasks, ranks
         self.device = torch.device(net.device)
         self.consistent = True  # whether the net is between two steps

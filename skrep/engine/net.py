@@ -14,7 +14,7 @@ from skrep.engine.loop import Loop, StopTraining
 from skrep.engine.optimizers import make_optimizer
 from skrep.persistence import can_store
 
-__all__ = ["Net"]
+__all__ = ["Net", "untrained_net"]
 
 
 class Net(NeuralNet):
@@ -249,3 +249,14 @@ class Net(NeuralNet):
                 stop = True
         if stop:
             raise StopTraining
+
+
+def untrained_net(module: nn.Module, device: torch.device) -> NeuralNet:
+    """A skorch net that only transforms."""
+    net = NeuralNet(module, nn.Identity, optimizer=_no_optimizer, device=str(device)).initialize()
+    net.module = None  # module_ is the same; pickle would write it twice
+    return net
+
+
+def _no_optimizer(*args: Any, **kwargs: Any) -> None:
+    """Stands where skorch asks for an optimizer; a torch one would take seconds to import."""

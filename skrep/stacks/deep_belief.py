@@ -19,7 +19,8 @@ from skrep.backbones import BoltzmannMachine, Estimate, InputEncoder, default_bi
 from skrep.base import TorchTransformer, Views
 from skrep.data import Batch, ShapeSource, Source
 from skrep.energy import RBMEncoder
-from skrep.energy.boltzmann import CHUNK_ROWS, as_count, visible_units
+from skrep.energy.boltzmann import CHUNK_ROWS, as_count
+from skrep.energy.visible import visible_units
 from skrep.engine import Recipe, draw_seed
 from skrep.engine.optimizers import DEFAULT_LR
 from skrep.exceptions import DivergedError

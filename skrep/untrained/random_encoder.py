@@ -2,23 +2,17 @@
 
 from typing import Any, Self
 
-import torch
-from skorch import NeuralNet
 from torch import nn
 
 from skrep.backbones import InputEncoder, MLPModule, by_common_scale, default_widths, make_encoder
 from skrep.base import Encoder
 from skrep.data import Source, refuse_groups
 from skrep.engine import draw_seed, resolve_device
-from skrep.engine.saved import device_here
+from skrep.engine.net import untrained_net
 from skrep.engine.transaction import all_or_nothing
 from skrep.params import Integer, check_params, param, params
 
 __all__ = ["RandomEncoder"]
-
-
-def _no_optimizer(*args: Any, **kwargs: Any) -> None:
-    """Stands where skorch asks for an optimizer; a torch one would take seconds to import."""
 
 
 @params
@@ -100,14 +94,6 @@ class RandomEncoder(Encoder):
             refuse_groups(groups, type(self).__name__)
             data = self.read(X, reset=True)
             seed = draw_seed(self.random_state if source.random_state is None else source.random_state)
-            self.net_ = self._make_net(self._build(data, seed), resolve_device(self.device))
+            self.net_ = untrained_net(self._build(data, seed), resolve_device(self.device))
             self._count_features(data)
         return self
-
-    def _make_net(self, module: nn.Module, device: torch.device) -> NeuralNet:
-        net = NeuralNet(module, nn.Identity, optimizer=_no_optimizer, device=str(device)).initialize()
-        net.module = None  # module_ is the same; pickle would write it twice
-        return net
-
-    def _restore_net(self, module: nn.Module, state: dict[str, Any]) -> None:
-        self.net_ = self._make_net(module, device_here(self))
