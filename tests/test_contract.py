@@ -26,7 +26,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skrep
-from skrep import AutoEncoderTransformer, PCAEncoder, RandomEncoder
+from skrep import AutoEncoderTransformer, FineTuneClassifier, PCAEncoder, RandomEncoder
 from skrep.data import AsImages, ImageFiles
 from skrep.exceptions import DivergedError
 from tests.engine.test_training import Ctrl
@@ -44,6 +44,7 @@ from tests.estimators import (
     TEXT_ONLY,
     TRAINED,
     fitted,
+    public_estimators,
     quick,
     tier,
 )
@@ -679,6 +680,58 @@ def test_hostile_images(cls, X):
 @settings(suppress_health_check=list(HealthCheck), max_examples=400)
 def test_hostile_images_exhaustive(cls, X):
     hostile(cls, SOME, X, hidden=None)
+
+
+# what is not read is refused
+
+KINDS = {
+    "table": np.random.default_rng(0).normal(size=(40, 6)),
+    "images": np.random.default_rng(0).integers(0, 256, (40, 8, 8, 1), dtype=np.uint8),
+    "texts": ["a red fox", "a blue bird"] * 20,
+    "sequences": [np.sin(np.arange(n)) for n in range(20, 60)],
+}
+PATHS = {"Path": Path("data/file.csv"), "str": "data/file.csv"}
+READERS = public_estimators() | {"FineTuneClassifier": FineTuneClassifier}
+
+
+def unfitted(cls):
+    return cls(AutoEncoderTransformer(2, hidden=(4,), max_epochs=1)) if cls is FineTuneClassifier else quick(cls)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, *PATHS])
+@pytest.mark.parametrize("cls", READERS.values(), ids=READERS)
+def test_other_kinds_of_input_are_one_clear_error(cls, kind):
+    """Of every kind that ``reads`` does not name: what was got, what is taken, and what to do."""
+    estimator = unfitted(cls)
+    if kind in estimator.reads:
+        return
+    X = (KINDS | PATHS)[kind]
+    y = {"y": np.arange(40) % 2} if cls is FineTuneClassifier else {}
+    got = {"table": r"\(40, 6\)", "images": r"\(40, 8, 8, 1\)", "texts": "texts.*a red fox"}.get(kind, "")
+    got = {"sequences": r"40 arrays|list", "Path": "Path.*file.csv", "str": "str"}.get(kind, got)
+    with pytest.raises(ValueError, match=got) as caught:
+        estimator.fit(X, **y)
+    takes = {"table": "n_features|dim <= 2", "images": "images", "texts": "documents|words"}
+    assert re.search("|".join(takes[kind] for kind in estimator.reads), str(caught.value))
+    assert not hasattr(estimator, "net_")
+
+
+@pytest.mark.parametrize("cls", READERS.values(), ids=READERS)
+def test_groups_where_they_are_not_used(cls):
+    estimator = unfitted(cls)
+    y = np.arange(40) % 2 if cls is FineTuneClassifier else None
+    X = next(KINDS[kind] for kind in estimator.reads)
+    for fit in (getattr(estimator, name) for name in ("fit", "fit_transform", "partial_fit") if hasattr(cls, name)):
+        with pytest.raises(ValueError, match=rf"{cls.__name__}.*groups.*\b40\b"):
+            fit(X, y, groups=np.arange(40))
+
+
+@pytest.mark.parametrize("cls", [c for c in READERS.values() if c is not FineTuneClassifier], ids=lambda c: c.__name__)
+def test_y_where_it_is_not_used(cls):
+    """As scikit-learn's transformers do, whatever it is."""
+    X = next(KINDS[kind] for kind in unfitted(cls).reads)
+    expected = quick(cls).fit(X).transform(X)
+    np.testing.assert_array_equal(quick(cls).fit(X, ["anything"]).transform(X), expected)
 
 
 # --- help ------------------------------------------------------------------------------------------------------------

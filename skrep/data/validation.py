@@ -1,7 +1,7 @@
 """What a user passes as X, checked once and turned into a :class:`~skrep.data.Source`."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -149,12 +149,12 @@ def read_images(estimator: Any, X: Any, *, reset: bool) -> Source:
     X, are_images = _look_for_images(X)
     if not are_images:
         name = type(estimator).__name__
-        refuse_other_kinds(X, name, "images")
+        refuse_other_kinds(X, name, ("images",))
         shape = _shape_of(X)
         like = "" if reset else f" of shape {estimator.image_shape_}"
         fix = {
             2: "Fold rows of pixels with skrep.data.AsImages((height, width)), as the step before it in a Pipeline.",
-            3: "Grey images need an axis for the channel: X[..., numpy.newaxis].",
+            3: "Grey images need an axis for the channel: X[..., np.newaxis].",
         }.get(len(shape), "")
         raise ValueError(
             f"{name} takes images{like} (n_samples, height, width, channels), got X of shape {shape}. {fix}".strip()
@@ -286,7 +286,7 @@ def check_table(estimator: Any, X: Any, *, reset: bool, **rules: Any) -> Any:
         X = tensor_to_array(X)
     if isinstance(X, np.ma.MaskedArray):
         raise ValueError(f"{name} got a masked array. Fill it first, for example with X.filled(0).")
-    refuse_other_kinds(X, name, "table")
+    refuse_other_kinds(X, name, getattr(estimator, "reads", ("table",)))
     try:
         # the sum in the check for NaN may itself overflow
         with np.errstate(over="ignore", invalid="ignore"):
@@ -300,8 +300,15 @@ def check_table(estimator: Any, X: Any, *, reset: bool, **rules: Any) -> Any:
         raise
 
 
-def refuse_other_kinds(X: Any, name: str, reads: str) -> None:
-    """Raise one ValueError for a path, texts, recordings or an array of too many axes.
+# What an estimator that reads a kind of input takes.
+EXPECTED = {
+    "table": "a table (n_samples, n_features)",
+    "images": "images (n_samples, height, width, channels)",
+}
+
+
+def refuse_other_kinds(X: Any, name: str, reads: Sequence[str]) -> None:
+    """Raise one ValueError for a path, texts, sequences, or an array of other than two axes that is not images.
 
     Parameters
     ----------
@@ -309,10 +316,10 @@ def refuse_other_kinds(X: Any, name: str, reads: str) -> None:
         What a user passes.
     name : str
         The estimator, for the message.
-    reads : {"table", "images"}
+    reads : sequence of {"table", "images"}
         What it takes.
     """
-    expected = "a table (n_samples, n_features)" if reads == "table" else "images (n_samples, height, width, channels)"
+    expected = " or ".join(EXPECTED[kind] for kind in reads if kind in EXPECTED) or EXPECTED["table"]
     if isinstance(X, (str, os.PathLike)):
         raise ValueError(
             f"{name} takes {expected}, got the {type(X).__name__} {str(X)[:60]!r}. Read the file first: numpy.load, "
@@ -326,13 +333,13 @@ def refuse_other_kinds(X: Any, name: str, reads: str) -> None:
             f"{name} takes {expected}, got texts: values that are not numbers, such as {first[:40]!r}. "
             "MaskedLMTransformer and Word2VecTransformer take texts; TfidfVectorizer makes a table of them."
         )
-    if reads == "images":
-        return
-    if isinstance(first, np.ndarray) and first.ndim == 1 and _lengths_differ(X):
+    if isinstance(first, np.ndarray) and first.ndim < 3 and _lengths_differ(X):
         raise ValueError(
             f"{name} takes {expected}, got a list of {len(X)} arrays of different lengths. Cut or pool them to one "
             "length first."
         )
+    if "table" not in reads:
+        return
     shape: tuple[int, ...] = tuple(getattr(X, "shape", (0, 0)))
     n_axes = len(shape)
     if n_axes == 3:

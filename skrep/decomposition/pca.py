@@ -14,7 +14,7 @@ from sklearn.decomposition import PCA, IncrementalPCA
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skrep.data import read_matrix, refuse_groups
+from skrep.data import read_matrix, refuse_groups, refuse_other_kinds
 from skrep.data.sources import tensor_to_array
 from skrep.decomposition.principal_axes import (
     DECOMPOSED,
@@ -185,6 +185,7 @@ class PCAEncoder(PCA):
             For data or parameters that cannot be used.
         """
         refuse_groups(groups, type(self).__name__)
+        refuse_other_kinds(X, type(self).__name__, self.reads)
         with self._checked():
             X = self._forget_and_read(X)
             if takes_chunks(X, self.batch_size, self.svd_solver):
@@ -215,6 +216,7 @@ class PCAEncoder(PCA):
             For data or parameters that cannot be used.
         """
         refuse_groups(groups, type(self).__name__)
+        refuse_other_kinds(X, type(self).__name__, self.reads)
         with self._checked():
             X = self._forget_and_read(X)
             if takes_chunks(X, self.batch_size, self.svd_solver):
@@ -261,6 +263,7 @@ class PCAEncoder(PCA):
         True
         """
         refuse_groups(groups, type(self).__name__)
+        refuse_other_kinds(X, type(self).__name__, self.reads)
         with self._checked():
             self._validate_params()
             self._add(*self._read_scatter(as_array(X), reset=not hasattr(self, "mean_")))

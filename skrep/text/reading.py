@@ -178,14 +178,18 @@ def _named(document: Any) -> str:
 def require_documents(X: Any, name: str = "X") -> None:
     """Raise ValueError for what cannot be a collection of documents; `name` is what the message calls it."""
     expected = "expected an iterable of documents, each a text or a list of words"
+    if isinstance(X, os.PathLike):
+        raise ValueError(
+            f"{name} is a {type(X).__name__}; {expected}. skrep.text.TextLines({str(X)!r}) reads the lines of a file."
+        )
     if isinstance(X, (str, bytes)):
         raise ValueError(f"{name} is a single {type(X).__name__}; {expected}. Pass a list of one, [text].")
     shape = getattr(X, "shape", None)
     if shape is not None and len(shape) != 1:
-        fix = "df['text']" if hasattr(X, "columns") else f"{name}[:, 0]"
-        raise ValueError(
-            f"{name} is a {type(X).__name__} of shape {tuple(shape)}; {expected}. Pass one column, such as {fix}."
-        )
+        fix = "Pass one column, such as " + ("df['text']." if hasattr(X, "columns") else f"{name}[:, 0].")
+        if getattr(getattr(X, "dtype", None), "kind", "O") in "biufc":
+            fix = "Numbers and images are for others, such as AutoEncoderTransformer."
+        raise ValueError(f"{name} is a {type(X).__name__} of shape {tuple(shape)}; {expected}. {fix}")
     if isinstance(X, (Mapping, Set)) or not hasattr(X, "__iter__"):
         raise ValueError(f"{name} is a {type(X).__name__}; {expected}. Pass a list.")
 
