@@ -164,6 +164,11 @@ class Encoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
     def _build(self, data: Source, seed: int) -> nn.Module:
         with seeded_initialisation(seed):
             module = self.make_module(data)
+        if not hasattr(module, "encoder"):
+            raise TypeError(
+                f"{type(self).__name__}.make_module returned a {type(module).__name__} without encoder, the part that "
+                "transform runs. Call that part self.encoder."
+            )
         self._outline = data.outline()
         return module
 
@@ -243,10 +248,10 @@ class TorchTransformer(Encoder):
         Anything else that skorch's NeuralNet takes, such as ``{"optimizer__betas": (0.9, 0.95), "compile": True}``. It
         is one parameter, so a grid search can run over whole dicts.
     warm_start : bool, default=False
-        Whether ``fit`` goes on from the weights of the last ``fit``.
+        Whether ``fit`` starts from the weights of the last ``fit``.
     checkpoint : path-like or None, default=None
-        A folder for training runs. A ``fit`` that was interrupted goes on where it was, to the bit; one that had
-        finished is loaded. Runs are told apart by class, training parameters and data, so that many fits can share
+        A folder for training runs. A ``fit`` that was interrupted resumes where it stopped, to the bit; one that had
+        finished is loaded. Runs are identified by class, training parameters and data, so that many fits can share
         the folder.
     verbose : int, default=0
         1 shows a progress bar with loss, rate and time left; 2 also prints each epoch.

@@ -137,6 +137,9 @@ def _describe(rule: Any) -> str:
 
 def check_params(estimator: Any) -> None:
     """Raise one ValueError that names the first hyper-parameter whose value its declaration does not accept."""
+    for base in type(estimator).__mro__:
+        if left := [name for name, value in vars(base).items() if isinstance(value, dataclasses.Field)]:
+            raise TypeError(f"{base.__name__} declares {', '.join(left)}, but is not decorated. Put @params above it.")
     for field in dataclasses.fields(estimator):
         valid, value = field.metadata.get("valid", ()), getattr(estimator, field.name)
         if valid and not any(_accepts(rule, value) for rule in valid):
@@ -166,14 +169,27 @@ def _entries(doc: str, title: str) -> dict[str, str]:
     return {re.split(r"[ :]", entry, maxsplit=1)[0]: entry for entry in entries if entry.strip()}
 
 
+def _own_parameters_first(cls: Any) -> None:
+    """Let the signature show keyword-only parameters by the class that declares them, the nearest first."""
+    self, *given = inspect.signature(cls.__init__).parameters.values()
+    positional = [p for p in given if p.kind is not inspect.Parameter.KEYWORD_ONLY]
+    declared = [vars(base).get("__annotations__", {}) for base in cls.__mro__]
+    by_name = sorted(
+        (p for p in given if p.kind is inspect.Parameter.KEYWORD_ONLY),
+        key=lambda p: next(i for i, names in enumerate(declared) if p.name in names),
+    )
+    cls.__init__.__signature__ = inspect.Signature([self, *positional, *by_name])
+
+
 def _complete_docstring(cls: type) -> None:
     """Add to the class's help the parameters and attributes that its bases document.
 
     Parameters stand in the order of the signature. Attributes of the class stand first, then those of its bases, the
     nearest first; one that the class cannot have, by its ``reads``, is left out.
     """
-    doc = inspect.cleandoc(cls.__doc__ or "")
     bases = [inspect.cleandoc(base.__doc__ or "") for base in cls.__mro__[1:] if dataclasses.is_dataclass(base)]
+    own_doc = (cls.__doc__ or "").partition("(")[0] != cls.__name__  # dataclasses write the signature where none is
+    doc = inspect.cleandoc((cls.__doc__ or "") if own_doc else next(iter(bases), "").split("\n\n")[0])
     for title in ("Parameters", "Attributes"):
         entries: dict[str, str] = {}
         for base in (*reversed(bases), doc):
@@ -183,11 +199,20 @@ def _complete_docstring(cls: type) -> None:
         else:
             own = _entries(doc, title)
             names = [*own, *(name for name in entries if name not in own and _may_have(cls, name))]
+        if not names:
+            continue
         start, end = _section(doc, title)
-        if start and names:
-            doc = doc[:start] + "\n".join(entries[name] for name in names) + "\n\n" + doc[end:]
+        if not start:  # before the sections that come after it
+            later = _SECTIONS[_SECTIONS.index(title) + 1 :]
+            found = [m.start() for m in _SECTION.finditer(doc) if m.group().split("\n")[0] in later]
+            at = min(found, default=len(doc))
+            head = f"{doc[:at].rstrip()}\n\n{title}\n{'-' * len(title)}\n"
+            doc, start, end = head + doc[at:], len(head), len(head)
+        doc = doc[:start] + "\n".join(entries[name] for name in names) + "\n\n" + doc[end:]
     cls.__doc__ = doc.rstrip()
 
+
+_SECTIONS = ["Parameters", "Attributes", "See Also", "Notes", "References", "Examples"]
 
 # Fitted attributes of one kind of input.
 _OF_KIND = {"n_features_in_": "table", "image_shape_": "images", "n_channels_in_": "sequences"}
@@ -216,6 +241,7 @@ def params(cls: type[T] | None = None, /, *, kw_only: bool = False) -> Any:
 
     def decorate(cls: type[T]) -> type[T]:
         made = dataclasses.dataclass(eq=False, repr=False, match_args=False, kw_only=kw_only)(cls)
+        _own_parameters_first(made)
         _complete_docstring(made)
         return made
 

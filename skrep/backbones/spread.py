@@ -33,7 +33,7 @@ class Spread(nn.Module):
         self.register_buffer("total", torch.zeros(projection_dim))
         self.register_buffer("outer", torch.zeros(projection_dim, projection_dim))
         self.register_buffer("count", torch.zeros(()))
-        self.was_told = False
+        self.has_warned = False
 
     @torch.no_grad()
     def add(self, projections: Tensor) -> None:
@@ -73,8 +73,8 @@ class Spread(nn.Module):
         for moment in (self.total, self.outer, self.count):
             moment.zero_()
         std, rank = float(variance.sqrt().mean() * len(mean) ** 0.5), float(torch.special.entr(share).sum().exp())
-        if std < COLLAPSED and not self.was_told:
-            self.was_told = True
+        if std < COLLAPSED and not self.has_warned:
+            self.has_warned = True
             warnings.warn(
                 f"{label}: the network gives all rows nearly the same projection (projection_std {std:.2g}, of 1; "
                 f"effective_rank {rank:.1f} of {len(mean)}): its features will hardly be better than those of an "

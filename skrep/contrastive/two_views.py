@@ -72,6 +72,12 @@ class TwoViews(TorchTransformer):
 
     def after_step(self, module: nn.Module, outputs: Tensor, progress: float) -> None:
         """Hook: the spread of the projections is measured."""
+        if not isinstance(outputs, Tensor) or not hasattr(module, "spread"):
+            raise TypeError(
+                f"the module of {type(self).__name__} returns a {type(outputs).__name__}; TwoViews measures the spread "
+                "of projections, one tensor (2 * batch, projection_dim), by module.spread, a skrep.backbones.Spread. "
+                "Define after_step and after_epoch where the module is another."
+            )
         module.spread.add(outputs)  # type: ignore[operator]
 
     def after_epoch(self, module: nn.Module) -> dict[str, float]:

@@ -111,7 +111,7 @@ def read_matrix(estimator: Any, X: Any, *, reset: bool, min_samples: int = 1) ->
     Parameters
     ----------
     estimator : estimator
-        Its ``n_features_in_`` and ``feature_names_in_`` are set (`reset`) or held against `X`.
+        Its ``n_features_in_`` and ``feature_names_in_`` are set (`reset`) or compared with those of `X`.
     X : array-like, DataFrame, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
         Finite numbers.
     reset : bool

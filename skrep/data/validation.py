@@ -58,7 +58,7 @@ def read_rows(estimator: Any, X: Any, *, reset: bool) -> Source:
     Parameters
     ----------
     estimator : estimator
-        Its ``image_shape_``, or ``n_features_in_`` and ``feature_names_in_``, are set (`reset`) or held against `X`.
+        Its ``image_shape_``, or ``n_features_in_`` and ``feature_names_in_``, are set (`reset`) or compared with `X`.
     X : array-like, torch.Tensor, ImageFiles or torch.utils.data.Dataset
         Numbers, finite, within float32's range.
     reset : bool
@@ -251,7 +251,7 @@ def read_table(estimator: Any, X: Any, *, reset: bool) -> Source:
     Parameters
     ----------
     estimator : estimator
-        Its ``n_features_in_`` and ``feature_names_in_`` are set (`reset`) or held against `X`.
+        Its ``n_features_in_`` and ``feature_names_in_`` are set (`reset`) or compared with those of `X`.
     X : array-like, DataFrame, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
         Numbers, finite, within float32's range.
     reset : bool
@@ -342,6 +342,11 @@ def refuse_other_kinds(X: Any, name: str, reads: Sequence[str]) -> None:
         return
     shape: tuple[int, ...] = tuple(getattr(X, "shape", (0, 0)))
     n_axes = len(shape)
+    if n_axes == 3 and "images" in reads:
+        raise ValueError(
+            f"Found array with dim 3: got shape {shape}, which could be grey images or sequences. {name} takes "
+            f"{expected}: for grey images add the channel axis, X[..., np.newaxis]."
+        )
     if n_axes == 3:
         raise ValueError(
             f"Found array with dim 3, while dim <= 2 is required by {name}: got shape {shape}, which could be "

@@ -167,7 +167,7 @@ class MaskedTokensDisplay:
     def from_estimator(
         cls, encoder: Any, text: str | Sequence[str], *, n_guesses: int = 5, ax: Any = None, **bar_kw: Any
     ) -> Self:
-        """Draw what a masked language model puts in the place of hidden tokens.
+        """Draw what a masked language model predicts for masked tokens.
 
         Parameters
         ----------

@@ -29,7 +29,7 @@ class RBMEncoder(BoltzmannTransformer):
     is lowered and that of the machine's own rows raised, which come from Gibbs chains: persistent ones (Tieleman 2008),
     or such as start at the data (contrastive divergence, Hinton 2002).
 
-    The likelihood is measured, not guessed: :meth:`log_likelihood` estimates the partition function by annealed
+    The likelihood can be measured: :meth:`log_likelihood` estimates the partition function by annealed
     importance sampling (Salakhutdinov & Murray 2008).
 
     Parameters

@@ -137,7 +137,7 @@ def _feed_class(digest: Any, cls: type, above: list[int]) -> None:
             _feed(digest, {name: function.__code__ for name, function in functions.items()}, above)
 
 
-# What a state must hold to go on from; see Net.training_state.
+# What a state must hold to resume from; see Net.training_state.
 STATE_KEYS = {
     "module",
     "optimizer",
@@ -163,7 +163,7 @@ class RunFolder:
     key : str
         The run's :func:`fingerprint`.
     needed : collection of str, default=STATE_KEYS
-        What a state must hold to go on from.
+        What a state must hold to resume from.
 
     Raises
     ------
@@ -192,7 +192,7 @@ class RunFolder:
             yield
 
     def read(self) -> dict[str, Any] | None:
-        """The last state, or None; a damaged file is told and passed over."""
+        """The last state, or None; a damaged file triggers a warning and is ignored."""
         try:
             state: dict[str, Any] = read_state(self.path)
             if not isinstance(state, dict) or not state.keys() >= self._needed:

@@ -274,7 +274,7 @@ def _warm_start_from(method: Any, net: Net, before: Net) -> None:
     then, now = ((repr(m), {k: t.shape for k, t in m.state_dict().items()}) for m in (before.module_, net.module_))
     if then != now:
         raise ValueError(
-            f"{type(method).__name__}(warm_start=True) cannot go on: the fitted network differs from the one that "
+            f"{type(method).__name__}(warm_start=True) cannot continue: the fitted network differs from the one that "
             "these data and parameters ask for (number of columns, widths, kind of loss). Fit with "
             "warm_start=False, or set the parameters back."
         )

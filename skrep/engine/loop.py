@@ -39,8 +39,9 @@ CHECKPOINT_SECONDS = 60.0
 # What the random numbers of a run are for; each use has a stream of its own.
 ORDER, VIEWS, VALIDATION = 1, 2, 3
 
-# The name of a loss that has none.
+# The name of a loss that has none, and what else rows of the history hold.
 ONLY_TERM = ""
+OTHERS = {"batches", "dur", "epoch", "lr", "train_loss", "train_loss_best", "valid_loss", "valid_loss_best"}
 
 
 class Task(Protocol):
@@ -87,7 +88,7 @@ class Loop:
     extra_state : dict or None
         Kept beside the training state in each checkpoint.
     saved : dict or None
-        The state from which to go on.
+        The state to resume from.
     draws_globally_too : bool
         Whether the task's own code may draw from torch's global generators.
     ranks : Ranks
@@ -257,7 +258,17 @@ class Loop:
                 outputs = net.module_(_channels_last(inputs))
         outputs = ranks.gather(outputs, self.n_rows)
         loss = self.task.objective(outputs, target)
-        return loss if isinstance(loss, dict) else {ONLY_TERM: loss}, outputs
+        losses = loss if isinstance(loss, dict) else {ONLY_TERM: loss}
+        for name, term in losses.items():
+            if term.ndim or name in OTHERS:
+                self._refuse_term(name, term)
+        return losses, outputs
+
+    def _refuse_term(self, name: str, term: Tensor) -> None:
+        what = f"{self.net.label}.objective returned" + (f" a term {name!r}" if name else "")
+        if term.ndim:
+            raise ValueError(f"{what} of shape {tuple(term.shape)}; expected a scalar, such as a mean over the batch.")
+        raise ValueError(f"{what}, which history_ has already for something else. Give it another name.")
 
     @staticmethod
     def _add_terms(sums: dict[str, Tensor], losses: dict[str, Tensor], n_rows: int) -> None:

@@ -85,7 +85,7 @@ class Ranks:
                 dist.broadcast(tensor.data, src=0)
 
     def own(self, inputs: Any, n_rows: int) -> Any:
-        """The rows of this process in a batch: of each tensor that has `n_rows` rows, or a multiple (views)."""
+        """The rows of this process in a batch, of tensors that have `n_rows` rows, or a multiple (views)."""
         if self.size == 1:
             return inputs
         if n_rows < self.size:
@@ -206,7 +206,12 @@ class _Gathered(torch.autograd.Function):
 
 
 def _each_batch(change: Callable[[Tensor], Tensor], value: Any, n_rows: int) -> Any:
-    """Apply a function to the tensors of a container that have a multiple of so many rows."""
+    """Apply a function to the tensors of a container, which have so many rows or a multiple; scalars stay."""
     if isinstance(value, Tensor):
-        return change(value) if value.ndim and len(value) and len(value) % n_rows == 0 else value
+        if value.ndim and len(value) % n_rows:
+            raise ValueError(
+                f"a tensor of shape {tuple(value.shape)} cannot be shared by processes: its first axis is not a "
+                f"multiple of the {n_rows} rows of the batch. Declare shares_batches = False."
+            )
+        return change(value) if value.ndim and len(value) else value
     return map_nested(lambda item: _each_batch(change, item, n_rows), value)

@@ -243,7 +243,7 @@ def _fit(
     if on_progress is None:
         return fitted.fit(X)
     given = {f"{step}callbacks": fitted.get_params()[f"{step}callbacks"] for step in _trained_steps(encoder)}
-    _add_callbacks(fitted, lambda: _TellEpochs(name, on_progress))
+    _add_callbacks(fitted, lambda: _ReportEpochs(name, on_progress))
     return fitted.fit(X).set_params(**given)
 
 
@@ -262,7 +262,7 @@ def _add_callbacks(encoder: Any, make: Callable[[], Callback]) -> dict[str, Any]
     return made
 
 
-class _TellEpochs(Callback):
+class _ReportEpochs(Callback):
     """Reports each epoch."""
 
     only_watches = True  # a checkpointed run is the same run with it
@@ -276,7 +276,7 @@ class _TellEpochs(Callback):
             n_epochs = net.max_epochs if net.budget_seconds is None else None  # the clock decides
             self.on_progress(self.name, len(net.history), n_epochs)
 
-    def __sklearn_clone__(self) -> "_TellEpochs":
+    def __sklearn_clone__(self) -> "_ReportEpochs":
         return self  # whoever is listening cannot be copied
 
     def __getstate__(self) -> dict[str, Any]:

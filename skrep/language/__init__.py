@@ -1,4 +1,4 @@
-"""Networks that learn to guess tokens of texts."""
+"""Networks that learn to predict tokens of texts."""
 
 from skrep.language.masked_lm import MaskedLMTransformer
 

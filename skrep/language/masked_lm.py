@@ -92,7 +92,7 @@ class MaskedLMTransformer(LanguageModel):
 
     See Also
     --------
-    FineTuneClassifier : Goes on from here with labels, in all layers.
+    FineTuneClassifier : Continues from here with labels, in all layers.
     Word2VecTransformer : A vector for each word, whatever is around it: faster, and hard to beat with little time.
 
     Notes

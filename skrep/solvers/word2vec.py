@@ -1,7 +1,7 @@
 """Training steps of word2vec in machine code, for skip-gram and CBOW.
 
 A word is predicted among few outputs: itself and negatives that are drawn from a distribution, or the turns of its
-path through a Huffman tree. In skip-gram a window's context words are all held against the same outputs, so that its
+path through a Huffman tree. In skip-gram a window's context words are all compared with the same outputs, so that its
 negatives are drawn once for all of them and its updates are small products of matrices (Ji et al. 2016,
 arXiv:1604.04661). Every sum is over words, the learning rate is that of one pair. Threads may work on the same weights
 (Recht et al. 2011, "Hogwild"); one thread alone gives the same bits each time.

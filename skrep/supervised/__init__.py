@@ -1,4 +1,4 @@
-"""Encoders that go on learning, with labels."""
+"""Encoders that continue training with labels."""
 
 from skrep.supervised.fine_tune import FineTuneClassifier
 

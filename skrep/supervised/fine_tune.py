@@ -1,4 +1,4 @@
-"""Fine-tuning: a network that has learned without labels goes on with labels, in all layers (Howard & Ruder 2018)."""
+"""Fine-tuning: a network trained without labels continues with labels, in all layers (Howard & Ruder 2018)."""
 
 import copy
 from dataclasses import KW_ONLY

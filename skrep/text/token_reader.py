@@ -166,7 +166,7 @@ class TokenReader(DocumentInput):
         return ends
 
     def _continues(self) -> Tensor:
-        """Which tokens go on with a word, (n_vocabulary,)."""
+        """Which tokens continue a word, (n_vocabulary,)."""
         pieces = [piece for piece in self.vocabulary_ if piece not in self._names]
         if self._knows_words:
             return torch.zeros(len(self.vocabulary_), dtype=torch.bool)

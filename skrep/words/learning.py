@@ -259,7 +259,7 @@ class WordLearner(BaseEstimator):
             self._take(training)
 
     def _take_saved(self, saved: dict[str, Any]) -> dict[str, Any] | None:
-        """Take over the weights of a checkpoint, and return it; one that is not of this run is told and passed over."""
+        """Take over the weights of a checkpoint, and return it; that of another run warns and is ignored."""
         numbers_fit = all(type(saved[name]) is int and saved[name] >= 0 for name in ("epoch", "block", "n_predictions"))
         arrays_fit = all(
             isinstance(saved[name], np.ndarray) and saved[name].shape == own.shape and saved[name].dtype == own.dtype

@@ -6,6 +6,7 @@ import torch
 
 import skrep
 from skrep.backbones import ConvNet
+from skrep.params import param
 from tests.engine.test_training import Ctrl
 from tests.methods import (
     BYOL,
@@ -203,3 +204,36 @@ def test_labels_groups_and_blocks_of_another_length():
         method.fit(X, groups=np.zeros(48))
     with pytest.raises(ValueError, match="y is None"):
         make("prototypes")[0].fit(TABLE)
+
+
+def test_mistakes_of_a_method_are_named():
+    class Undecorated(VAETransformer):
+        extra = param(default=1)
+
+    class NoEncoder(VAETransformer):
+        def make_module(self, data):
+            return torch.nn.Linear(5, 5)
+
+    class Vector(VAETransformer):
+        def objective(self, outputs, target):
+            return {name: loss[None] for name, loss in super().objective(outputs, target).items()}
+
+    class Taken(VAETransformer):
+        def objective(self, outputs, target):
+            return {"lr": super().objective(outputs, target)["kl"]}
+
+    for cls, error, message in [
+        (Undecorated, TypeError, r"Undecorated.*extra.*@params"),
+        (NoEncoder, TypeError, r"NoEncoder.make_module.*Linear.*encoder"),
+        (Vector, ValueError, r"Vector.objective.*'reconstruction'.*\(1,\).*scalar"),
+        (Taken, ValueError, r"Taken.objective.*'lr'.*history_"),
+    ]:
+        with pytest.raises(error, match=message):
+            cls(max_epochs=1).fit(TABLE)
+
+    class Pair(GroupedTransformer):
+        def after_step(self, module, outputs, progress):
+            super().after_step(module, (outputs, outputs), progress)
+
+    with pytest.raises(TypeError, match=r"Pair.*tuple.*projection_dim.*after_step"):
+        Pair(backbone=ConvNet(2), max_epochs=1).fit(IMAGES, groups=GROUPS)
