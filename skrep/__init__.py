@@ -6,6 +6,7 @@ from skrep.base import TorchTransformer
 from skrep.contrastive import MoCoTransformer, SimCLRTransformer
 from skrep.decomposition import FastICAEncoder, PCAEncoder
 from skrep.energy import DeepBoltzmannEncoder, RBMEncoder
+from skrep.evaluation import LinearProbe, LinearProbeRegressor
 from skrep.export import export_onnx
 from skrep.language import MaskedLMTransformer
 from skrep.patches import PatchEncoder
@@ -37,6 +38,8 @@ __all__ = [
     "Word2VecTransformer",
     # with labels
     "FineTuneClassifier",
+    "LinearProbe",
+    "LinearProbeRegressor",
     # the untrained baseline, and the class that new methods derive from
     "RandomEncoder",
     "TorchTransformer",

@@ -21,8 +21,8 @@ from skrep.patches import ImagePatches
 
 ABSTRACT = {"TorchTransformer"}
 
-# These need labels, and an encoder: see tests/supervised.
-CLASSIFIERS = {"FineTuneClassifier"}
+# These need labels, and an encoder: see tests/supervised and tests/evaluation.
+CLASSIFIERS = {"FineTuneClassifier", "LinearProbe", "LinearProbeRegressor"}
 
 
 def public_estimators() -> dict[str, type]:

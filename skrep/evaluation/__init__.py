@@ -2,6 +2,23 @@
 
 from skrep.evaluation.compare import Comparison, ComparisonRow, compare
 from skrep.evaluation.few_label import FewLabelScores, few_label_probe
+from skrep.evaluation.labels import labelled, labelled_rows
+from skrep.evaluation.linear_probe import LinearProbe, LinearProbeRegressor
 from skrep.evaluation.neighbors import knn_score
+from skrep.evaluation.probe import CommonScaler, default_classifier, default_regressor
 
-__all__ = ["Comparison", "ComparisonRow", "FewLabelScores", "compare", "few_label_probe", "knn_score"]
+__all__ = [
+    "CommonScaler",
+    "Comparison",
+    "ComparisonRow",
+    "FewLabelScores",
+    "LinearProbe",
+    "LinearProbeRegressor",
+    "compare",
+    "default_classifier",
+    "default_regressor",
+    "few_label_probe",
+    "knn_score",
+    "labelled",
+    "labelled_rows",
+]

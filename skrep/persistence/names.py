@@ -46,13 +46,15 @@ _ESTIMATORS = (
     "neural_network", "pipeline", "preprocessing", "random_projection", "semi_supervised", "svm", "tree",
 )  # fmt: skip
 
+_PARTS = ("backbones", "data", "evaluation", "patches", "text", "views")
+
 # What of each public module a file may name: all that satisfies a condition, or what is listed.
 _PUBLIC: list[tuple[str, Callable[[Any], bool] | set[str]]] = [
     # Where experimental estimators are before sklearn.experimental shows them to everyone.
     ("sklearn.impute._iterative", {"IterativeImputer"}),
     ("sklearn.model_selection._search_successive_halving", {"HalvingGridSearchCV", "HalvingRandomSearchCV"}),
     ("skrep", _are(BaseEstimator)),
-    *((f"skrep.{name}", _are(BaseEstimator)) for name in ("data", "views", "backbones", "patches", "text")),
+    *((f"skrep.{name}", _are(BaseEstimator)) for name in _PARTS),
     ("skrep.text", {"WordVectors"}),
     *((f"sklearn.{name}", _are(BaseEstimator)) for name in _ESTIMATORS),
     ("sklearn.compose", {"make_column_selector"}),

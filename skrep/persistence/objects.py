@@ -134,7 +134,7 @@ class ObjectWriter(Writer):
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise TypeError(f"cannot save {self.where}, a {cls.__name__}: {error}.") from None
         state = {name: item for name, item in state.items() if name != _CALLBACKS}
-        state |= dict.fromkeys(state.keys() & _of_machine(cls))
+        state |= dict.fromkeys(state.keys() & {*_of_machine(cls), *getattr(cls, "_not_saved", ())})
         if cls.__module__ == "sklearn.utils._metadata_requests" and not isinstance(state["owner"], str):
             state["owner"] = type(state["owner"]).__name__  # the estimator that it is in, for error messages
         return state
