@@ -5,7 +5,7 @@ from skrep.evaluation.few_label import FewLabelScores, few_label_probe
 from skrep.evaluation.labels import labelled, labelled_rows
 from skrep.evaluation.linear_probe import LinearProbe, LinearProbeRegressor
 from skrep.evaluation.neighbors import knn_score
-from skrep.evaluation.probe import CommonScaler, default_classifier, default_regressor
+from skrep.evaluation.probe import CommonScaler, PenalizedLogistic, default_classifier, default_regressor
 
 __all__ = [
     "CommonScaler",
@@ -14,6 +14,7 @@ __all__ = [
     "FewLabelScores",
     "LinearProbe",
     "LinearProbeRegressor",
+    "PenalizedLogistic",
     "compare",
     "default_classifier",
     "default_regressor",
