@@ -22,7 +22,7 @@ from skrep.patches import ImagePatches
 ABSTRACT = {"TorchTransformer"}
 
 # These need labels, and an encoder: see tests/supervised.
-CLASSIFIERS = {"FineTuneClassifier"}
+CLASSIFIERS = {"FineTuneClassifier", "FineTuneRegressor"}
 
 
 def public_estimators() -> dict[str, type]:
