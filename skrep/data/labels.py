@@ -60,17 +60,17 @@ def as_targets(y: Any) -> np.ndarray:
 def labelled_rows(y: Any, unlabeled_value: int | None = -1, regression: bool = False) -> np.ndarray:
     """Which rows have a label.
 
-    A row has none where `y` is None, NaN, pandas.NA or NaT, in any column where `y` has several; and, in labels that
-    are integers, where it is `unlabeled_value` and at least two other classes remain. So {-1, 1} are two classes, and
-    in {-1, 0, 1} the first is none. Labels stored as floats are not integers, and quantities never are: -1 is a value
-    there.
+    A row has no label where `y` is None, NaN, pandas.NA or NaT (in any of its columns, if `y` has several). In integer
+    class labels, `unlabeled_value` also marks rows without a label, if at least two other classes remain: {-1, 1} are
+    two classes, and {-1, 0, 1} are two classes and rows without a label. In class labels stored as floats, in indicator
+    matrices and in quantities, -1 is a value like any other.
 
     Parameters
     ----------
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         Class labels, an indicator matrix, or quantities.
     unlabeled_value : int or None, default=-1
-        What stands for "no label" among integer class labels. None is nothing.
+        Marks rows without a label in integer class labels. None: no value does.
     regression : bool, default=False
         Whether `y` has quantities.
 
@@ -177,12 +177,15 @@ def read_labels(y: Any, n_samples: int | None, name: str, classes: Any = None) -
     y = column_or_1d(y, warn=True)
     if y.dtype.kind in "fc":
         assert_all_finite(y, input_name="y")
+    if y.dtype.kind == "O":
+        _unique(y)  # a clear error
     check_classification_targets(y)
     if not len(y):
         raise ValueError("y has no labels: found 0 samples, and a minimum of 1 is required.")
-    found = np.unique(y if classes is None else classes)
+    found = _unique(y if classes is None else classes)
     if len(found) < 2:
         raise ValueError(f"y has 1 class, {found.tolist()[0]!r}; {name} needs at least 2 classes.")
+    _unique(np.concatenate([y[:1].astype(object), found[:1].astype(object)]))  # can they be compared?
     codes = np.searchsorted(found, y).clip(max=len(found) - 1)
     unknown = found[codes] != y
     if unknown.any():
@@ -190,6 +193,18 @@ def read_labels(y: Any, n_samples: int | None, name: str, classes: Any = None) -
     if n_samples is not None:
         _require_length("y", len(y), n_samples)
     return found, torch.from_numpy(codes)
+
+
+def _unique(labels: Any) -> np.ndarray:
+    try:
+        return np.unique(labels)
+    except TypeError:
+        values = np.asarray(labels, dtype=object).reshape(-1)
+        kinds = {type(value).__name__: value for value in values}
+        raise ValueError(
+            f"y has labels of several kinds, {' and '.join(f'{v!r} ({k})' for k, v in kinds.items())}; expected all of "
+            "one kind. Convert them, for example by y.astype(str), in every call."
+        ) from None
 
 
 def read_indicators(y: Any, n_samples: int | None, name: str) -> Tensor:

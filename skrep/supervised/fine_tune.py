@@ -37,8 +37,9 @@ class FineTuneClassifier(ClassifierMixin, FineTuning):
         over rows with a label. With multi-label `y`, each label is a problem of two classes, 0 and 1, which share a
         dict ``{0: ..., 1: ...}`` and are balanced one by one.
     unlabeled_value : int or None, default=-1
-        What stands for "no label" in integer class labels, if at least two other classes remain. None is nothing. NaN
-        and None in `y` are missing labels always, and in an indicator matrix the only ones.
+        Marks rows without a label in integer class labels, if at least two other classes remain; None: no value does.
+        NaN and None in `y` always mark rows without a label. In an indicator matrix, only they do, and a row with one
+        of them is set aside.
 
     Attributes
     ----------
@@ -97,8 +98,7 @@ class FineTuneClassifier(ClassifierMixin, FineTuning):
 
         def views(batch: Batch, generator: torch.Generator) -> tuple[Any, Any]:
             y = batch.y
-            assert y is not None
-            if weight is None:
+            if y is None or weight is None:  # without labels: to be shown
                 return batch.x, y
             absent, *present = weight.to(y.device)  # of each label
             weights = torch.where(y > 0, present[0], absent) if y.ndim == 2 else weight.to(y.device)[y]
@@ -156,14 +156,19 @@ class FineTuneClassifier(ClassifierMixin, FineTuning):
         return labelled, codes
 
     def _labelled(self, y: Any, classes: Any = None) -> tuple[np.ndarray, np.ndarray]:
-        """Labels, and which of them are none: as in all rows together where the classes are known."""
+        """Labels, and which rows have one; where the classes are known, they count as classes that occur."""
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None: the labels.")
         values, known = as_targets(y), np.ravel([] if classes is None else classes)
-        if values.ndim == 2 or not len(known):
+        if not len(known) or (values.ndim == 2 and values.shape[1] != 1):
             return values, labelled_rows(values, self.unlabeled_value)
         unlabeled_value = None if self.unlabeled_value in known.tolist() else self.unlabeled_value
-        return values, labelled_rows(np.concatenate([values, known]), unlabeled_value)[: len(values)]
+        if known.dtype.kind == "f" and (known == np.round(known)).all():  # integers, beside a NaN in the first call
+            known = known.astype(int)
+        both = [values.reshape(-1), known]
+        if values.dtype.kind != known.dtype.kind:  # NumPy would make text of numbers
+            both = [part.astype(object) for part in both]
+        return values, labelled_rows(np.concatenate(both), unlabeled_value)[: len(values)]
 
     def _weights(self, codes: Tensor, is_part: bool) -> np.ndarray | None:
         """The weights of the classes, float32."""
@@ -252,7 +257,7 @@ class FineTuneClassifier(ClassifierMixin, FineTuning):
         Returns
         -------
         ndarray of shape (n_samples, n_classes), float32
-            Rows add up to 1, but where a row may have several labels.
+            Each row sums to 1, except with multi-label `y`.
         """
         logits = torch.from_numpy(self._outputs(X))
         return np.asarray((logits.sigmoid() if self.multilabel_ else logits.softmax(1)).numpy())

@@ -74,8 +74,9 @@ class FineTuneRegressor(RegressorMixin, FineTuning):
         """Hook: rows as they are, and their targets, standardised."""
         scaled: Any = module
 
-        def views(batch: Batch, generator: torch.Generator) -> tuple[Any, Tensor]:
-            assert batch.y is not None
+        def views(batch: Batch, generator: torch.Generator) -> tuple[Any, Tensor | None]:
+            if batch.y is None:  # to be shown
+                return batch.x, None
             return batch.x, (batch.y - scaled.target_mean) / scaled.target_scale  # (batch, n_outputs)
 
         return views
@@ -152,13 +153,11 @@ class FineTuneRegressor(RegressorMixin, FineTuning):
         float
             1 where all is predicted, 0 for a constant prediction of the mean; the mean over quantities.
         """
-        predicted, values = self.predict(X), as_targets(y)
-        labelled = labelled_rows(values, regression=True)
+        predicted, labelled = self.predict(X), self._labelled(y)[0]
         if labelled.all():
             return float(r2_score(y, predicted, sample_weight=sample_weight))
-        self._require_labels(labelled)
         weights = None if sample_weight is None else np.asarray(sample_weight)[labelled]
-        return float(r2_score(as_targets(values[labelled]), predicted[labelled], sample_weight=weights))
+        return float(r2_score(as_targets(as_targets(y)[labelled]), predicted[labelled], sample_weight=weights))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

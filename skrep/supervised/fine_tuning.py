@@ -96,7 +96,7 @@ class FineTuning(FittedParts, TorchTransformer):
             batch=lambda n: 16 if n < 1000 else 32, steps=DEFAULT_STEPS, epochs=EPOCHS, lr=dict.fromkeys(OPTIMIZERS, lr)
         )
 
-    # --- what a classifier and a regressor say ----------------------------------------------------------------------
+    # --- what a classifier and a regressor define --------------------------------------------------------------------
 
     @abstractmethod
     def _learn_targets(self, y: Any, **options: Any) -> np.ndarray:

@@ -26,7 +26,7 @@ NAN = float("nan")
         ([-1, 0, 0], "111"),
         ([-1, 0, 1, None], "0110"),
         ([-1, 0, 0, None], "1110"),
-        ([-1.0, 0.0, 1.0], "111"),  # floats are no integer labels
+        ([-1.0, 0.0, 1.0], "111"),  # floats are not integer labels
         ([-1.0, 0.0, 1.0, NAN], "1110"),
         (["a", None, "b"], "101"),
         (["a", NAN, "b"], "101"),

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
+from sklearn.model_selection import KFold, cross_val_score
 from sklearn.utils.class_weight import compute_class_weight
 
 import skrep
@@ -94,7 +95,7 @@ def test_minus_one_is_a_class_beside_a_single_other_one(encoder, digits):
 
 
 def test_passes_know_the_classes(encoder, digits):
-    """In rows of one class and of -1, the classes of the first call say that -1 is none."""
+    """Of rows of one class and of -1, those of -1 have no label if the first call had other classes."""
     X, y = digits
     classifier = quick(encoder).partial_fit(X, y)
     np.testing.assert_array_equal(
@@ -102,6 +103,9 @@ def test_passes_know_the_classes(encoder, digits):
         copy.deepcopy(classifier).partial_fit(X[y == 3], y[y == 3]).predict_proba(X),
     )
     assert classifier.score(X, np.where(y == 3, 3, -1)) == classifier.score(X[y == 3], y[y == 3])
+    assert classifier.score(X, np.where(y == 3, 3, -1)[:, None]) == classifier.score(X[y == 3], y[y == 3])
+    floats = quick(encoder).fit(X, [np.nan, *y[1:]])
+    assert floats.score(X, np.where(y == 3, 3, -1)) == floats.score(X[y == 3], y[y == 3])
     signs = quick(encoder).partial_fit(X, np.zeros(300, int), classes=[-1, 0, 1])
     assert signs.partial_fit(X, y % 3 - 1).classes_.tolist() == [-1, 0, 1]
 
@@ -136,3 +140,41 @@ def test_nothing_to_learn_from(encoder, digits):
         quick(encoder).fit(X, [3, *[None] * 299])
     with pytest.raises(ValueError, match="no label"):
         quick(encoder).fit(X, y).score(X, np.full(300, np.nan))
+
+
+@pytest.mark.parametrize("kind", [list, pd.Series, lambda y: pd.Series(y, dtype="category")], ids=str)
+def test_text_with_gaps_in_files(encoder, digits, tmp_path, kind):
+    X, y = digits
+    given, keep = without(np.where(y > 4, "high", "low"), None)
+    classifier = quick(encoder).fit(X, kind(given))
+    assert classifier.classes_.tolist() == ["high", "low"]
+    skrep.save(classifier, tmp_path / "file")
+    loaded = skrep.load(tmp_path / "file")
+    np.testing.assert_array_equal(loaded.predict(X), classifier.predict(X))
+    assert loaded.score(X, given) == np.mean(classifier.predict(X)[keep] == np.array(given)[keep])
+
+
+def test_labels_of_several_kinds(encoder, digits):
+    X, y = digits
+    with pytest.raises(ValueError, match=r"several kinds, .*\(int\).*\(str\).*one kind"):
+        quick(encoder).fit(X, np.array([1, "a", 2] * 100, dtype=object))
+    with pytest.raises(ValueError, match=r"several kinds"):
+        quick(encoder).partial_fit(X, y).partial_fit(X, y.astype(str))
+    with pytest.raises(ValueError, match=r"several kinds"):
+        quick(encoder).partial_fit(X, y.astype(str)).partial_fit(X, y)
+
+
+def test_cross_validation_with_rows_without_a_label(encoder, digits):
+    X, y = digits
+    given = np.array(without(y, -1)[0])
+    scores = cross_val_score(quick(encoder), X, given, cv=KFold(2))
+    kept = quick(encoder).fit(X[150:], given[150:])
+    assert scores[0] == kept.score(X[:150][given[:150] >= 0], y[:150][given[:150] >= 0])
+    assert np.isfinite(cross_val_score(quick(encoder), X, np.where(given < 0, np.nan, given), cv=KFold(2))).all()
+
+
+def test_views_are_shown_without_labels(encoder, digits):
+    X, y = digits
+    for options in ({}, {"class_weight": "balanced"}):
+        (shown,) = quick(encoder, **options).fit(X, y).sample_views(X[:2])
+        np.testing.assert_allclose(shown, X[:2], atol=1e-4)
