@@ -105,6 +105,7 @@ def test_targets_are_standardised_by_the_labelled_rows(encoder, diabetes):
     module = quick(encoder).fit(X, y).net_.module_
     np.testing.assert_allclose(module.target_mean, [y[:60].mean()], rtol=1e-6)
     np.testing.assert_allclose(module.target_scale, [y[:60].std()], rtol=1e-6)
+    assert {"target_mean", "target_scale"} <= {name for name, _ in module.named_buffers()}
 
 
 def test_predictions_are_those_of_the_network_in_the_units_of_y(encoder, diabetes):
