@@ -13,7 +13,7 @@ from skrep.patches import PatchEncoder
 from skrep.persistence import load, save
 from skrep.sparse import SparseCoder
 from skrep.stacks import DeepBeliefEncoder
-from skrep.supervised import FineTuneClassifier
+from skrep.supervised import FineTuneClassifier, FineTuneRegressor
 from skrep.untrained import RandomEncoder
 from skrep.words import Word2VecTransformer
 
@@ -38,6 +38,7 @@ __all__ = [
     "Word2VecTransformer",
     # with labels
     "FineTuneClassifier",
+    "FineTuneRegressor",
     "LinearProbe",
     "LinearProbeRegressor",
     # the untrained baseline, and the class that new methods derive from

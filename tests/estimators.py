@@ -22,7 +22,7 @@ from skrep.patches import ImagePatches
 ABSTRACT = {"TorchTransformer"}
 
 # These need labels, and an encoder: see tests/supervised and tests/evaluation.
-CLASSIFIERS = {"FineTuneClassifier", "LinearProbe", "LinearProbeRegressor"}
+CLASSIFIERS = {"FineTuneClassifier", "FineTuneRegressor", "LinearProbe", "LinearProbeRegressor"}
 
 
 def public_estimators() -> dict[str, type]:

@@ -11,6 +11,7 @@ from skrep.base import HOOKS, Encoder, TorchTransformer
 from skrep.contrastive.two_views import TwoViews
 from skrep.energy.boltzmann import BoltzmannTransformer
 from skrep.language.model import LanguageModel
+from skrep.supervised.fine_tuning import FineTuning
 from skrep.text import DocumentInput, TokenReader
 
 PACKAGE = Path(__file__).parents[1] / "skrep"
@@ -86,7 +87,10 @@ def test_importing_skrep_imports_no_plotting_and_no_torchvision():
 
 
 # Family classes, of which there is one between a method and the base.
-ABSTRACT = {Encoder, TorchTransformer, TwoViews, BoltzmannTransformer, LanguageModel, TokenReader, DocumentInput}
+ABSTRACT = {
+    *(Encoder, TorchTransformer, TwoViews, BoltzmannTransformer, LanguageModel, TokenReader, DocumentInput),
+    FineTuning,
+}
 
 NETWORKS = [cls for name in skrep.__all__ if inspect.isclass(cls := getattr(skrep, name)) and issubclass(cls, Encoder)]
 METHODS = [cls for cls in NETWORKS if cls not in ABSTRACT]

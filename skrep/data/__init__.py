@@ -5,7 +5,16 @@ from skrep.data.as_images import AsImages
 from skrep.data.batches import Batch, evenly
 from skrep.data.episodes import Episodes
 from skrep.data.files import ImageFiles
-from skrep.data.labels import read_groups, read_labels, refuse_groups
+from skrep.data.labels import (
+    as_targets,
+    labelled_rows,
+    read_groups,
+    read_indicators,
+    read_labels,
+    read_quantities,
+    refuse_groups,
+    report_set_aside,
+)
 from skrep.data.matrix import Matrix, read_matrix
 from skrep.data.outline import from_outline
 from skrep.data.pairs import Pairs
@@ -28,17 +37,22 @@ __all__ = [
     "ShapeSource",
     "Source",
     "ahead",
+    "as_targets",
     "evenly",
     "from_outline",
+    "labelled_rows",
     "read",
     "read_groups",
     "read_images",
+    "read_indicators",
     "read_labels",
     "read_matrix",
+    "read_quantities",
     "read_rows",
     "read_sequences",
     "read_table",
     "refuse_groups",
     "refuse_other_kinds",
     "refuse_other_units",
+    "report_set_aside",
 ]

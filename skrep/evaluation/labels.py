@@ -10,60 +10,9 @@ from sklearn.metrics import check_scoring
 from sklearn.utils import _safe_indexing
 from sklearn.utils.metadata_routing import get_routing_for_object
 
+from skrep.data import labelled_rows
+
 __all__ = ["labelled", "labelled_rows", "take_labels"]
-
-
-def labelled_rows(
-    y: Any, unlabeled_value: int | None = -1, regression: bool = False, classes: Any = None
-) -> np.ndarray:
-    """Which rows have a label.
-
-    NaN and None are no labels. In integer class labels neither is `unlabeled_value`, if at least two other classes
-    remain: -1 and 1 are two classes, while of -1, 0 and 1 the first stands for rows without a label, as in
-    :mod:`sklearn.semi_supervised`. Quantities lack only NaN and None.
-
-    Parameters
-    ----------
-    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        Labels or quantities. With several columns, a row has a label if none of its values is missing.
-    unlabeled_value : int or None, default=-1
-        The integer that stands for no label; None for no such integer. Whole numbers are integers here whatever their
-        type, since NaN among integers makes floats of them.
-    regression : bool, default=False
-        Whether `y` are quantities.
-    classes : array-like or None, default=None
-        Those of a classifier that is fitted: `unlabeled_value` is then a label if it is one of them.
-
-    Returns
-    -------
-    ndarray of shape (n_samples,), bool
-
-    Raises
-    ------
-    ValueError
-        If `y` is not one label, or one row of labels, for each sample.
-
-    Examples
-    --------
-    >>> from skrep.evaluation import labelled_rows
-    >>> labelled_rows([0, 1, -1, 1]).tolist()
-    [True, True, False, True]
-    >>> labelled_rows([1, -1, -1, 1]).tolist()
-    [True, True, True, True]
-    >>> labelled_rows(["cat", None, "dog"]).tolist()
-    [True, False, True]
-    """
-    y = _as_array(y)
-    rows: np.ndarray = ~_is_missing(np.asarray(y.astype(float).sum(axis=1)) if issparse(y) else y)
-    if regression or unlabeled_value is None or not rows.any() or issparse(y):
-        return rows
-    kept = _plain(y[rows])
-    if kept.dtype.kind in "iu" or (kept.dtype.kind == "f" and bool((kept == np.round(kept)).all())):
-        stands_for_none = (kept == unlabeled_value).reshape(len(kept), -1).all(axis=1)
-        others = len(np.unique(kept[~stands_for_none])) if classes is None else 2
-        if others > 1 and (classes is None or unlabeled_value not in _flat(classes)):
-            rows[rows] = ~stands_for_none
-    return rows
 
 
 def take_labels(y: Any, rows: np.ndarray) -> Any:
@@ -195,25 +144,6 @@ def _as_array(y: Any) -> Any:
     return array
 
 
-def _is_missing(y: np.ndarray) -> np.ndarray:
-    """Which rows have a NaN or None."""
-    if y.dtype.kind in "fc":
-        missing = np.isnan(y)
-    elif y.dtype.kind == "O":
-        missing = np.frompyfunc(_is_none, 1, 1)(y).astype(bool)
-    else:
-        missing = np.zeros(y.shape, dtype=bool)
-    rows: np.ndarray = missing.reshape(len(y), -1).any(axis=1) if y.ndim > 1 else missing
-    return rows
-
-
-def _is_none(label: Any) -> bool:
-    """None, NaN, and pandas' NA and NaT."""
-    if label is None or type(label).__name__ in ("NAType", "NaTType"):
-        return True
-    return isinstance(label, (float, np.floating)) and bool(np.isnan(label))
-
-
 def _plain(labels: np.ndarray) -> np.ndarray:
     """Objects as what they are: numbers, or text, which stays as objects."""
     if labels.dtype.kind != "O" or not labels.size:
@@ -229,9 +159,3 @@ def _plain(labels: np.ndarray) -> np.ndarray:
             "Give all labels one type; None or NaN stands for no label."
         )
     return np.array(labels.tolist())
-
-
-def _flat(classes: Any) -> list[Any]:
-    """All classes; with several outputs they come as a list of arrays."""
-    parts = classes if isinstance(classes, list) else [classes]
-    return [label for part in parts for label in np.ravel(part).tolist()]

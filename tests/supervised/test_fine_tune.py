@@ -9,9 +9,10 @@ import pytest
 import torch
 from numpydoc.docscrape import NumpyDocString
 from sklearn.base import clone
-from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from skorch.callbacks import Callback
 from torch import nn
@@ -20,37 +21,7 @@ import skrep
 from skrep import AutoEncoderTransformer, FineTuneClassifier, MaskedLMTransformer, RandomEncoder, SimCLRTransformer
 from skrep.backbones import ConvNet
 from skrep.data import AsImages
-
-GOOD, BAD = ["good", "great", "fine", "lovely"], ["bad", "awful", "poor", "dull"]
-
-
-def reviews(n, seed=0):
-    """Texts of one opinion word among others, and which opinion it is."""
-    rng = np.random.default_rng(seed)
-    y = rng.integers(2, size=n)
-    others = ["a", "film", "of", "the", "day", "we", "saw", "it"]
-    texts = []
-    for label in y:
-        words = list(rng.choice(others, 6))
-        words.insert(int(rng.integers(7)), str(rng.choice((BAD, GOOD)[label])))
-        texts.append(" ".join(words))
-    return texts, np.array(["bad", "good"])[y]
-
-
-@pytest.fixture(scope="module")
-def digits():
-    X, y = load_digits(return_X_y=True)
-    return X[:300].astype(np.float32), y[:300]
-
-
-@pytest.fixture(scope="module")
-def encoder(digits):
-    return AutoEncoderTransformer(16, max_epochs=5, random_state=0).fit(digits[0])
-
-
-@pytest.fixture(scope="module")
-def language():
-    return MaskedLMTransformer(16, max_epochs=3, random_state=0).fit(reviews(200)[0])
+from tests.supervised.texts import reviews
 
 
 def quick(encoder, **options):
@@ -274,3 +245,199 @@ def test_help_is_complete():
 
     doc = NumpyDocString(inspect.getdoc(FineTuneClassifier))
     assert [entry.name for entry in doc["Parameters"]] == list(inspect.signature(FineTuneClassifier).parameters)
+
+
+# --- class_weight ----------------------------------------------------------------------------------------------------
+
+
+def first_loss(encoder, X, y, seed=0, **options):
+    """A classifier after one step of no size, outputs of its network with another head, and the targets of all rows."""
+    batches = []
+
+    class Seen(Callback):
+        def on_batch_end(self, net, batch, training, **kwargs):
+            batches.append(batch)
+
+    options = {"lr": 1e-12, "max_epochs": 1, "batch_size": len(X), "callbacks": [Seen()]} | options
+    classifier = quick(encoder, **options).fit(X, y)
+    ((inputs, target),) = batches
+    module = copy.deepcopy(classifier.net_.module_)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        nn.init.normal_(module.head.weight)
+    with torch.no_grad():
+        outputs = module(inputs)
+    return classifier, outputs, target
+
+
+@pytest.mark.parametrize("class_weight", ["balanced", {3: 5, 7: 0.1}, dict.fromkeys(range(10), 2.5)], ids=str)
+def test_class_weights_are_those_of_a_loss_by_hand(encoder, digits, class_weight):
+    X, y = digits
+    X, y = np.concatenate([X, X[y == 3]]), np.concatenate([y, y[y == 3]])
+    classifier, outputs, target = first_loss(encoder, X, y, class_weight=class_weight)
+    expected = compute_class_weight(class_weight, classes=np.arange(10), y=y)
+    np.testing.assert_allclose(classifier.class_weight_, expected, rtol=1e-6)
+    logits, labels = outputs.double().numpy(), target[0].numpy()
+    loss = np.mean([-expected[k] * (row[k] - np.logaddexp.reduce(row)) for row, k in zip(logits, labels, strict=True)])
+    assert float(classifier.objective(outputs, target)) == pytest.approx(loss, rel=1e-5)
+
+
+def test_without_weights_and_with_equal_ones_training_is_the_same(encoder, digits):
+    X, y = digits
+    plain, ones = quick(encoder).fit(X, y), quick(encoder, class_weight={0: 1.0}).fit(X, y)
+    assert plain.class_weight_ is None
+    np.testing.assert_allclose(plain.predict_proba(X), ones.predict_proba(X), atol=1e-4)
+
+
+def test_weights_raise_the_share_of_a_rare_class(encoder, digits):
+    X, y = digits
+    rare = np.where(y == 8, "eight", "other")
+    options = {"lr": 2e-3, "max_epochs": 5}
+    shares = [
+        np.mean(quick(encoder, class_weight=weight, **options).fit(X, rare).predict(X) == "eight")
+        for weight in ({"eight": 1e-6}, None, "balanced", {"eight": 1000.0})
+    ]
+    assert shares == sorted(shares)
+    assert shares[0] == 0
+    assert shares[-1] > 0.15
+
+
+def test_weights_in_files_and_passes(encoder, digits, tmp_path):
+    X, y = digits
+    classifier = quick(encoder, class_weight="balanced").fit(X, y)
+    skrep.save(classifier, tmp_path / "file")
+    loaded = skrep.load(tmp_path / "file")
+    np.testing.assert_array_equal(loaded.class_weight_, classifier.class_weight_)
+    np.testing.assert_array_equal(
+        loaded.partial_fit(X, y).predict_proba(X), copy.deepcopy(classifier).partial_fit(X, y).predict_proba(X)
+    )
+    first = quick(encoder, class_weight={0: 3}).partial_fit(X, y, classes=np.arange(11))
+    assert first.class_weight_.tolist() == [3, *[1] * 10]
+
+
+@pytest.mark.parametrize(
+    ("class_weight", "message"),
+    [
+        ("even", "class_weight='even'.*'balanced'"),
+        ([1, 2], r"class_weight=\[1, 2\].*dict"),
+        ({11: 2}, "a weight for 11, which is not among the classes"),
+        ({1: -1}, "the weight -1; expected finite numbers"),
+        ({1: np.nan}, "the weight nan; expected"),
+        ({1: "2"}, "the weight '2'; expected"),
+        (dict.fromkeys(range(10), 0), "all classes weight 0"),
+    ],
+    ids=str,
+)
+def test_weights_that_cannot_be_used(encoder, digits, class_weight, message):
+    with pytest.raises(ValueError, match=message):
+        quick(encoder, class_weight=class_weight).fit(*digits)
+
+
+def test_balanced_weights_need_all_labels(encoder, digits):
+    with pytest.raises(ValueError, match=r"balanced.*partial_fit.*dict"):
+        quick(encoder, class_weight="balanced").partial_fit(*digits)
+
+
+# --- several labels for each row -------------------------------------------------------------------------------------
+
+
+def properties(y):
+    return np.stack([y % 2 == 0, y % 3 == 0, y > 4, y == 8], axis=1).astype(int)
+
+
+def test_several_labels(encoder, digits):
+    X, y = digits
+    Y = properties(y)
+    classifier = quick(encoder, max_epochs=30, lr=5e-3).fit(X, Y)
+    probabilities, decisions, predicted = (
+        getattr(classifier, name)(X) for name in ("predict_proba", "decision_function", "predict")
+    )
+    assert classifier.multilabel_
+    assert classifier.classes_.tolist() == [0, 1, 2, 3]
+    assert probabilities.shape == decisions.shape == predicted.shape == (300, 4)
+    np.testing.assert_allclose(probabilities, 1 / (1 + np.exp(-decisions.astype(float))), atol=1e-6)
+    np.testing.assert_array_equal(predicted, decisions > 0)
+    assert classifier.score(X, Y) == np.mean([list(a) == list(b) for a, b in zip(predicted, Y, strict=True)])
+    assert classifier.score(X, Y) > 0.7
+
+
+@pytest.mark.parametrize("class_weight", [None, "balanced", {0: 0.5, 1: 4}, {1: 4}], ids=str)
+def test_the_loss_of_several_labels_is_that_of_a_naive_loop(encoder, digits, class_weight):
+    X, y = digits
+    Y = properties(y)
+    classifier, outputs, target = first_loss(encoder, X, Y, class_weight=class_weight)
+    labels = (target if class_weight is None else target[0]).numpy()
+    terms = []
+    for j in range(4):
+        given = {0: 1, 1: 1} | (class_weight if isinstance(class_weight, dict) else {})
+        if class_weight == "balanced":
+            given = {k: 300 / (2 * np.sum(Y[:, j] == k)) for k in (0, 1)}
+        for i in range(300):
+            p, label = 1 / (1 + np.exp(-float(outputs[i, j]))), int(labels[i, j])
+            terms.append(-given[label] * np.log(p if label else 1 - p))
+    assert float(classifier.objective(outputs, target)) == pytest.approx(np.mean(terms), rel=1e-4)
+
+
+def test_balanced_labels_are_weighted_as_one_problem_each(encoder, digits):
+    """As OneVsRestClassifier weighs them."""
+    X, y = digits
+    Y = properties(y)
+    weights = quick(encoder, class_weight="balanced", max_epochs=1).fit(X, Y).class_weight_
+    for j in range(4):
+        np.testing.assert_allclose(
+            weights[:, j], compute_class_weight("balanced", classes=np.arange(2), y=Y[:, j]), rtol=1e-6
+        )
+    Y[:, 0] = 0  # a label that no row has
+    assert np.isfinite(quick(encoder, class_weight="balanced").fit(X, Y).predict_proba(X)).all()
+
+
+def test_one_label_is_two_classes(encoder, digits):
+    """The log-odds of a label train as those of two classes by a softmax do, but for the pace."""
+    X, y = digits
+    Y = np.stack([y > 4, y > 4], axis=1).astype(int)
+    several = quick(encoder, max_epochs=40, lr=5e-3).fit(X, Y).predict(X)
+    one = quick(encoder, max_epochs=40, lr=5e-3).fit(X, y > 4).predict(X)
+    assert np.mean(several[:, 0] == several[:, 1]) > 0.95
+    assert np.mean(several[:, 0] == one) > 0.9
+    assert OneVsRestClassifier(quick(encoder)).fit(X, Y).predict(X).shape == Y.shape
+
+
+def test_several_labels_of_texts_in_files_and_passes(language, tmp_path):
+    texts, y = reviews(40)
+    Y = np.stack([y == "good", ["film" in text for text in texts]], axis=1)
+    classifier = quick(language).fit(texts, Y)
+    skrep.save(classifier, tmp_path / "file")
+    loaded = skrep.load(tmp_path / "file")
+    np.testing.assert_array_equal(loaded.predict_proba(texts), classifier.predict_proba(texts))
+    loaded.partial_fit(texts, Y)
+    assert quick(language).partial_fit(texts, Y).predict(texts).shape == (40, 2)
+    with pytest.raises(ValueError, match=r"3 columns.*fitted to 2"):
+        loaded.partial_fit(texts, np.ones((40, 3)))
+    with pytest.raises(ValueError, match=r"shape \(40,\).*indicator"):
+        loaded.partial_fit(texts, np.arange(40) % 2)
+    with pytest.raises(ValueError, match="Leave classes out"):
+        quick(language).partial_fit(texts, Y, classes=["good", "film", "day"])
+
+
+def test_validation_with_several_labels(encoder, digits):
+    X, y = digits
+    classifier = quick(encoder, validation_fraction=0.2, class_weight="balanced").fit(X, properties(y))
+    assert all(np.isfinite(row["valid_loss"]) for row in classifier.history_)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda Y: 2 * Y, "the value 2 .*indicator matrix of 0 and 1"),
+        (lambda Y: Y - 1, "the value -1 .*NaN in the matrix"),
+        (lambda Y: Y.astype(str), "the value '[01]' .*indicator"),
+        (lambda Y: Y[:299], r"X .*\b300\b.*\by\b.*\b299\b"),
+        (lambda Y: Y[:, :, None], r"shape \(300, 4, 1\)"),
+        (lambda Y: [list(np.flatnonzero(row)) for row in Y], "MultiLabelBinarizer"),
+        (lambda Y: np.full(Y.shape, np.nan), "no label: all of its 300 rows"),
+    ],
+)
+def test_labels_that_are_no_indicators(encoder, digits, change, message):
+    X, y = digits
+    with pytest.raises(ValueError, match=message):
+        quick(encoder).fit(X, change(properties(y)))
