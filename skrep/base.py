@@ -14,6 +14,7 @@ import skorch.callbacks
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array
+from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
@@ -75,6 +76,10 @@ class Encoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
 
     recipe: ClassVar[Recipe] = Recipe()
     """Declared hook: the measured defaults."""
+
+    # groups are not routed to methods that refuse them; one that uses them says {"groups": None}
+    __metadata_request__fit: ClassVar[dict[str, Any]] = {"groups": UNUSED}
+    __metadata_request__partial_fit: ClassVar[dict[str, Any]] = {"groups": UNUSED}
 
     # --- hooks ---------------------------------------------------------------------------------------------------
 

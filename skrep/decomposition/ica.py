@@ -11,6 +11,7 @@ import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
+from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from skrep.data import Matrix, read_matrix, refuse_groups
@@ -143,6 +144,7 @@ class FastICAEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     device: str = param(str, default="auto")
 
     reads: ClassVar[tuple[str, ...]] = ("table",)
+    __metadata_request__fit: ClassVar[dict[str, Any]] = {"groups": UNUSED}
 
     def fit(self, X: Any, y: Any = None, *, groups: Any = None) -> Self:
         """Find the components.

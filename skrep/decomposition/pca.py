@@ -12,6 +12,7 @@ from scipy.sparse.linalg import ArpackError
 from sklearn import get_config
 from sklearn.decomposition import PCA, IncrementalPCA
 from sklearn.exceptions import NotFittedError
+from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skrep.data import read_matrix, refuse_groups, refuse_other_kinds
@@ -137,6 +138,8 @@ class PCAEncoder(PCA):
     }
 
     reads: ClassVar[tuple[str, ...]] = ("table",)
+    __metadata_request__fit: ClassVar[dict[str, Any]] = {"groups": UNUSED}
+    __metadata_request__partial_fit: ClassVar[dict[str, Any]] = {"groups": UNUSED}
 
     def __init__(
         self,

@@ -59,7 +59,7 @@ class LinearProbe(EncoderProbe, ClassifierMixin, BaseEstimator):
         The labels; a list of such arrays for several labels a row.
     n_features_in_ : int
         Number of columns that the encoder has seen, for tables.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, if they had any.
 
     See Also
@@ -264,7 +264,7 @@ class LinearProbeRegressor(EncoderProbe, RegressorMixin, BaseEstimator):
         The fitted probe.
     n_features_in_ : int
         Number of columns that the encoder has seen, for tables.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, if they had any.
 
     See Also

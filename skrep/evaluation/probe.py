@@ -66,7 +66,7 @@ class CommonScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Root of the mean variance; 1.0 where no feature varies.
     n_features_in_ : int
         Number of features seen in ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, if `X` had any.
 
     Examples
@@ -175,7 +175,7 @@ class PenalizedLogistic(ClassifierMixin, BaseEstimator):
         Iterations of the last fit.
     n_features_in_ : int
         Number of features seen in ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, if `X` had any.
 
     Notes

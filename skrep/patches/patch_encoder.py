@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
+from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from skrep.data import Source, read_images, refuse_groups
@@ -101,6 +102,7 @@ class PatchEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
     random_state: int | np.random.RandomState | None = param(*RANDOM_STATE, default=None)
 
     reads: ClassVar[tuple[str, ...]] = ("images",)
+    __metadata_request__fit: ClassVar[dict[str, Any]] = {"groups": UNUSED}
 
     def fit(self, X: Any, y: Any = None, *, groups: Any = None) -> Self:
         """Draw patches, learn to whiten them, and fit the coder on them.

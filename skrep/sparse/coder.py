@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array
+from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from skrep.data import Matrix, read_matrix, refuse_groups
@@ -156,6 +157,8 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     verbose: int = param(Integer(low=0), bool, default=0)
 
     reads: ClassVar[tuple[str, ...]] = ("table",)
+    __metadata_request__fit: ClassVar[dict[str, Any]] = {"groups": UNUSED}
+    __metadata_request__partial_fit: ClassVar[dict[str, Any]] = {"groups": UNUSED}
 
     def fit(self, X: Any, y: Any = None, *, groups: Any = None) -> Self:
         """Learn the dictionary, or check the one that was given.

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from skrep.data import refuse_groups
@@ -199,6 +200,8 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
     verbose: int = param(Integer(low=0), bool, default=0)
 
     reads: ClassVar[tuple[str, ...]] = ("texts",)
+    __metadata_request__fit: ClassVar[dict[str, Any]] = {"groups": UNUSED}
+    __metadata_request__partial_fit: ClassVar[dict[str, Any]] = {"groups": UNUSED}
 
     def fit(self, X: Any, y: Any = None, *, groups: Any = None) -> Self:
         """Learn vectors of the words in some documents.
