@@ -580,6 +580,8 @@ def test_sample_weight_goes_to_the_probe(data):
 class Grouped(Counting):
     """Takes groups."""
 
+    __metadata_request__fit = {"groups": None}  # noqa: RUF012
+
     def fit(self, X, y=None, groups=None):
         return super().fit(X, groups=groups)
 
