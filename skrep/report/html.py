@@ -181,8 +181,8 @@ def _how_to_read(rows: LabelledRows) -> str:
         "<p>Each encoder learned features from the training rows without their labels. A logistic regression was then "
         "trained on the features of a few labelled rows, and its accuracy on the held-out rows is what is shown.</p>"
         f"<p><strong>raw</strong> is the {'pixels' if rows.are_images else 'columns'} themselves: an encoder that does "
-        "not beat it is not worth its time. <strong>random</strong> is an untrained network: what a trained one has "
-        "learned is what it gains over this row. All encoders saw the same draws of labels, so differences between "
+        "not beat it is not worth its time. <strong>random</strong> is the network before training; the gap to "
+        "it is what training added. All encoders saw the same draws of labels, so differences between "
         "them are more certain than the standard deviations suggest.</p>",
     )
 

@@ -20,7 +20,7 @@ class RandomEncoder(Encoder):
     """The untrained network: the baseline that every learned method must beat.
 
     Random layers alone already give useful features (Saxe et al. 2011, "On random weights and unsupervised feature
-    learning"), so what a method has learned is what it gains over this.
+    learning"), so what training added is the gap to this.
 
     Parameters
     ----------

@@ -47,7 +47,7 @@ def resolve_views(augment: Any, default: Callable[..., Any]) -> Any:
     Raises
     ------
     ValueError
-        For an unknown name, or an object that is no view.
+        For an unknown name, or an object that is not a view.
     """
     if augment is None:
         return default
@@ -61,7 +61,7 @@ def _resolve(view: Any) -> Any:
         return VIEWS[view]()
     if isinstance(view, type) or not (callable(view) and hasattr(view, "get_params")):
         raise ValueError(
-            f"augment={view!r} is no view: expected one of the names {', '.join(map(repr, VIEWS))}, an object of "
+            f"augment={view!r} is not a view: expected one of the names {', '.join(map(repr, VIEWS))}, an object of "
             "skrep.views such as RandomResizedCrop(), or a list of those."
         )
     return view
