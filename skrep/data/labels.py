@@ -153,9 +153,9 @@ def report_set_aside(labelled: np.ndarray, name: str) -> None:
     if n_without and not _reported:
         _reported = True
         logging.getLogger("skrep").info(
-            "%s: %d of %d rows have no label and are set aside; only an encoder that is fitted here learns from them. "
+            "%s: %d of %d rows have a label; the other %d train an encoder that is not yet fitted, and nothing else. "
             "(Later calls in this process do not say so again.)",
-            *(name, n_without, len(labelled)),
+            *(name, len(labelled) - n_without, len(labelled), n_without),
         )
 
 

@@ -1,7 +1,6 @@
 """What LinearProbe and LinearProbeRegressor share: an encoder fitted on all rows, a probe on labelled ones."""
 
 import inspect
-import logging
 import os
 import sys
 import warnings
@@ -19,16 +18,12 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_method_params, check_consistent_length, check_is_fitted, check_memory
 
+from skrep.data import report_set_aside
 from skrep.evaluation.labels import take_labels
 from skrep.evaluation.rows import as_sized, count_rows, followed_by, take_rows
 from skrep.params import FittedParts, check_params, is_fitted
 
 __all__ = ["EncoderProbe", "HasMethods", "few_labels", "probe_has"]
-
-logger = logging.getLogger("skrep")
-
-# Whether a fit of this process has said that it set rows aside.
-_has_said = False
 
 # Where scikit-learn prints estimators: it asks parameters for their repr.
 _PRINTERS = ("sklearn.utils._pprint", "_get_params_html")
@@ -131,7 +126,7 @@ class EncoderProbe(FittedParts, TransformerMixin):
             raise ValueError(f"none of the {len(rows)} rows in y has a label: {self._needed}.")
         labels = self._checked(take_labels(y, positions))
         to_encoder, to_probe = self._routed(X, positions, metadata)
-        self._say_once(len(positions), len(rows))
+        report_set_aside(rows, type(self).__name__)
         encoder = self._trained_encoder(X, to_encoder)
         features = _features(encoder, take_rows(X, positions))
         probe = clone(self._new_probe())
@@ -140,15 +135,6 @@ class EncoderProbe(FittedParts, TransformerMixin):
         self.encoder_ = encoder
         setattr(self, f"{self._part}_", probe)
         return self
-
-    def _say_once(self, n_labelled: int, n_rows: int) -> None:
-        global _has_said
-        if n_labelled < n_rows and not _has_said:
-            _has_said = True
-            logger.info(
-                "%s: %d of %d rows have a label; the other %d train the encoder alone.",
-                type(self).__name__, n_labelled, n_rows, n_rows - n_labelled,
-            )  # fmt: skip
 
     def _trained_encoder(self, X: Any, metadata: dict[str, Any]) -> Any:
         if isinstance(self.encoder, FrozenEstimator):

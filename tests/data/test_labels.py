@@ -144,4 +144,4 @@ def test_rows_set_aside_are_reported_once(caplog, monkeypatch):
         report_set_aside(np.array([False, True]), "Name")
     (record,) = caplog.records
     assert record.name == "skrep"
-    assert "Name: 2 of 3 rows have no label" in record.getMessage()
+    assert "Name: 1 of 3 rows have a label" in record.getMessage()

@@ -35,8 +35,6 @@ from skrep.evaluation import (
     CommonScaler,
     default_classifier,
     default_regressor,
-    encoder_probe,
-    labelled,
     labelled_rows,
 )
 from skrep.evaluation.rows import followed_by
@@ -235,7 +233,7 @@ def test_regressor(data):
 
 def test_how_many_rows_are_set_aside_is_said_once(data, caplog, capsys, monkeypatch):
     X, y, _ = data
-    monkeypatch.setattr(encoder_probe, "_has_said", False)
+    monkeypatch.setattr(skrep.data.labels, "_reported", False)
     with caplog.at_level(logging.INFO, logger="skrep"):
         LinearProbe(PCAEncoder(2)).fit(X, y)
         assert not caplog.messages

@@ -127,7 +127,7 @@ def test_the_number_of_rows_set_aside_is_logged_once(encoder, digits, caplog, mo
         for _ in range(2):
             quick(encoder, max_epochs=1).fit(X, given)
     (record,) = caplog.records
-    assert "FineTuneClassifier: 100 of 300 rows have no label" in record.getMessage()
+    assert "FineTuneClassifier: 200 of 300 rows have a label" in record.getMessage()
 
 
 def test_nothing_to_learn_from(encoder, digits):
