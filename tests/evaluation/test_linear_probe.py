@@ -35,6 +35,7 @@ from skrep.evaluation import (
     CommonScaler,
     default_classifier,
     default_regressor,
+    labelled,
     labelled_rows,
 )
 from skrep.evaluation.rows import followed_by
