@@ -26,6 +26,9 @@ from typing import Any, TypeVar, dataclass_transform
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 __all__ = [
@@ -253,24 +256,42 @@ class FittedParts:
     """Mixin of estimators that are made of others: parts that are fitted stay fitted in a clone.
 
     ``GridSearchCV`` and ``cross_val_score`` clone what they are given; a probe of a fitted encoder would otherwise be
-    one of an unfitted encoder. The parts themselves are shared, their parameters are not.
+    one of an unfitted encoder. Fitted parts are shared, their parameters are not; what ``_shared`` names is shared as
+    it is.
     """
 
+    _shared: tuple[str, ...] = ()
+
     def __sklearn_clone__(self) -> Any:
-        copied = super().__sklearn_clone__()  # type: ignore[misc]
-        for field in dataclasses.fields(self):  # type: ignore[arg-type]
-            part = getattr(self, field.name)
-            if isinstance(part, BaseEstimator) and not isinstance(part, type) and is_fitted(part):
-                setattr(
-                    copied, field.name, copy.copy(part)
-                )  # its parameters can be set without touching the first one's
+        given = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
+        shared = {name: given[name] for name in self._shared}
+        parts = {
+            name: copy.copy(part)  # so that parameters can be set on one alone
+            for name, part in given.items()
+            if isinstance(part, BaseEstimator) and not isinstance(part, type) and is_fitted(part)
+        }
+        bare = copy.copy(self)
+        vars(bare).update(dict.fromkeys(shared | parts))  # or scikit-learn would copy them
+        copied = super(FittedParts, bare).__sklearn_clone__()  # type: ignore[misc]
+        vars(copied).update(shared | parts)
         return copied
 
 
 def is_fitted(estimator: Any) -> bool:
-    """Whether an estimator has been fitted."""
+    """Whether an estimator has been fitted, a Pipeline in all its steps; what needs no ``fit`` has not."""
+    if isinstance(estimator, FrozenEstimator):
+        return True
+    if isinstance(estimator, Pipeline):  # scikit-learn asks the last step alone, which may need no fit
+        steps = [step for _, step in estimator.steps if step not in (None, "passthrough") and _needs_fit(step)]
+        return bool(steps) and all(map(is_fitted, steps))
+    if not _needs_fit(estimator):
+        return False
     try:
         check_is_fitted(estimator)
     except NotFittedError:
         return False
     return True
+
+
+def _needs_fit(estimator: Any) -> bool:
+    return not hasattr(estimator, "__sklearn_tags__") or bool(get_tags(estimator).requires_fit)

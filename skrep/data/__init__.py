@@ -14,6 +14,7 @@ from skrep.data.labels import (
     read_quantities,
     refuse_groups,
     report_set_aside,
+    require_length,
 )
 from skrep.data.matrix import Matrix, read_matrix
 from skrep.data.outline import from_outline
@@ -55,4 +56,5 @@ __all__ = [
     "refuse_other_kinds",
     "refuse_other_units",
     "report_set_aside",
+    "require_length",
 ]

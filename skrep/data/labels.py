@@ -19,6 +19,7 @@ __all__ = [
     "read_quantities",
     "refuse_groups",
     "report_set_aside",
+    "require_length",
 ]
 
 _reported = False  # whether this process has said that rows without a label are set aside
@@ -203,7 +204,7 @@ def read_labels(y: Any, n_samples: int | None, name: str, classes: Any = None) -
     if unknown.any():
         raise ValueError(f"y has the label {y[unknown].tolist()[0]!r}, which is not among classes {found.tolist()}.")
     if n_samples is not None:
-        _require_length("y", len(y), n_samples)
+        require_length("y", len(y), n_samples)
     return found, torch.from_numpy(codes)
 
 
@@ -252,7 +253,7 @@ def read_indicators(y: Any, n_samples: int | None, name: str) -> Tensor:
             "a row, fit one classifier for each column."
         )
     if n_samples is not None:
-        _require_length("y", len(values), n_samples)
+        require_length("y", len(values), n_samples)
     return torch.from_numpy(values.astype(np.float32))
 
 
@@ -297,7 +298,7 @@ def read_quantities(y: Any, n_samples: int | None, name: str) -> Tensor:
             f"y has the value {largest:.4g}, too large for float32, in which {name} trains. Divide y by a constant."
         )
     if n_samples is not None:
-        _require_length("y", len(values), n_samples)
+        require_length("y", len(values), n_samples)
     return torch.from_numpy(numbers)
 
 
@@ -323,7 +324,7 @@ def read_groups(groups: Any, n_samples: int) -> Tensor | None:
         raise ValueError(f"groups has shape {values.shape}; expected (n_samples,), one value for each row.")
     if values.dtype.kind in "fc":
         assert_all_finite(values, input_name="groups")
-    _require_length("groups", len(values), n_samples)
+    require_length("groups", len(values), n_samples)
     _, numbers = np.unique(values, return_inverse=True)
     return torch.from_numpy(numbers.reshape(-1).astype(np.int64))
 
@@ -334,7 +335,8 @@ def refuse_groups(groups: Any, name: str) -> None:
         raise ValueError(f"{name} does not use groups, but got {np.size(groups)} of them. Leave groups out.")
 
 
-def _require_length(what: str, got: int, expected: int) -> None:
+def require_length(what: str, got: int, expected: int) -> None:
+    """Raise ValueError unless there is one value for each sample of X; `what` is the name of the values."""
     if got != expected:
         raise ValueError(
             f"X has {expected} samples, {what} has {got}: found inconsistent numbers. Pass one value for each sample."

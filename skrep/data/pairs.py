@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from skrep.data.labels import require_length
 from skrep.data.sources import Source
 
 __all__ = ["Pairs"]
@@ -28,11 +29,7 @@ class Pairs(Source):
     """
 
     def __init__(self, first: Source, second: Source):
-        if len(first) != len(second):
-            raise ValueError(
-                f"X has {len(first)} samples, y has {len(second)}: "
-                "found inconsistent numbers. Pass one of y for each of X."
-            )
+        require_length("y", len(second), len(first))
         self.first, self.second = first, second
         self.n_samples, self.shape = len(first), first.shape
 

@@ -58,7 +58,7 @@ class Source(ABC):
     shape: tuple[int, ...]
     y: Tensor | None = None
     groups: Tensor | None = None
-    facts: list[tuple[str, int]]
+    facts: Sequence[tuple[str, int]] = ()
     _rows: Tensor | None = None  # positions in what the rows are read from; None: all
     _moments: tuple[Tensor, Tensor] | None = None
     _range: tuple[float, float] | None = None
@@ -166,12 +166,12 @@ class Source(ABC):
         Where a saved network is built anew there are no rows, and the file says what was found, in the same order.
         """
         value = find()
-        self.__dict__.setdefault("facts", []).append((name, value))
+        self.facts = [*self.facts, (name, value)]
         return value
 
     def outline(self) -> dict[str, Any]:
         """Shapes and facts, which a file keeps: all that :func:`~skrep.data.from_outline` needs."""
-        return {"shape": tuple(self.shape), "facts": list(self.__dict__.get("facts", []))}
+        return {"shape": tuple(self.shape), "facts": list(self.facts)}
 
     def __len__(self) -> int:
         return self.n_samples

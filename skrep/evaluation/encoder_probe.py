@@ -93,6 +93,7 @@ class EncoderProbe(FittedParts, TransformerMixin):
     memory: Any
 
     _part = ""  # the parameter that holds the probe
+    _shared = ("unlabeled",)  # every fold reads the same rows
     _not_saved = ("unlabeled", "memory")  # skrep.save leaves them out
 
     @property
@@ -139,7 +140,7 @@ class EncoderProbe(FittedParts, TransformerMixin):
     def _trained_encoder(self, X: Any, metadata: dict[str, Any]) -> Any:
         if isinstance(self.encoder, FrozenEstimator):
             check_is_fitted(self.encoder)
-        if is_trained(self.encoder):
+        if is_fitted(self.encoder):
             return self.encoder
         if metadata and self.unlabeled is not None:
             raise ValueError(
@@ -276,15 +277,6 @@ class EncoderProbe(FittedParts, TransformerMixin):
 
     # --- as an estimator ------------------------------------------------------------------------------------------
 
-    def __sklearn_clone__(self) -> Any:
-        bare: Any = object.__new__(type(self))
-        bare.__dict__.update(vars(self) | {"unlabeled": None})
-        copied = FittedParts.__sklearn_clone__(bare)
-        copied.unlabeled = self.unlabeled  # shared: every fold reads the same rows
-        if not is_trained(self.encoder):  # is_fitted asks the last step of a Pipeline alone, which may need no fit
-            copied.encoder = clone(self.encoder, safe=False)
-        return copied
-
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The parameters.
 
@@ -324,20 +316,6 @@ def few_labels() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%", UserWarning)
         yield
-
-
-def is_trained(encoder: Any) -> bool:
-    """Whether an encoder has been fitted, in all its steps; what needs no ``fit`` has not."""
-    if isinstance(encoder, FrozenEstimator):
-        return True
-    if isinstance(encoder, Pipeline):
-        steps = [step for _, step in encoder.steps if step not in (None, "passthrough") and _needs_fit(step)]
-        return bool(steps) and all(map(is_fitted, steps))
-    return _needs_fit(encoder) and is_fitted(encoder)
-
-
-def _needs_fit(encoder: Any) -> bool:
-    return not hasattr(encoder, "__sklearn_tags__") or bool(get_tags(encoder).requires_fit)
 
 
 def _fit_encoder(encoder: Any, rows: _Rows, metadata: dict[str, Any]) -> Any:

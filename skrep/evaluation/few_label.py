@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.validation import check_is_fitted
 
 from skrep.data import ImageFiles
+from skrep.params import is_fitted
 
 __all__ = [
     "FewLabelScores",
@@ -160,7 +159,7 @@ def encode(encoder: Any, X: Any, X_test: Any) -> tuple[Any, Any]:
     """Features of training and test rows; an encoder that is not fitted is cloned and fitted on the training rows."""
     if encoder is None:
         return as_rows(X), as_rows(X_test)
-    fitted = encoder if _is_fitted(encoder) else clone(encoder).fit(X)
+    fitted = encoder if is_fitted(encoder) else clone(encoder).fit(X)
     return fitted.transform(X), fitted.transform(X_test)
 
 
@@ -235,11 +234,3 @@ def _draw(y: np.ndarray, budget: int | float, rng: np.random.Generator) -> np.nd
         sizes = np.maximum(1, np.round(budget * counts)).astype(int)
     rows = [rng.permutation(np.flatnonzero(y == c))[:size] for c, size in zip(classes, sizes, strict=True)]
     return np.sort(np.concatenate(rows))
-
-
-def _is_fitted(estimator: Any) -> bool:
-    try:
-        check_is_fitted(estimator)
-    except NotFittedError:
-        return False
-    return True

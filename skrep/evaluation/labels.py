@@ -7,10 +7,10 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import is_regressor
 from sklearn.metrics import check_scoring
-from sklearn.utils import _safe_indexing
 from sklearn.utils.metadata_routing import get_routing_for_object
 
 from skrep.data import labelled_rows
+from skrep.evaluation.rows import take_rows
 
 __all__ = ["labelled", "labelled_rows", "take_labels"]
 
@@ -122,26 +122,17 @@ def labelled_part(
         )
     positions = np.flatnonzero(rows)
     if not rows.all():
-        X = _safe_indexing(X, positions)
+        X = take_rows(X, positions)
         sample_weight = None if sample_weight is None else np.asarray(sample_weight)[positions]
     return X, take_labels(y, positions), sample_weight
 
 
 def _as_array(y: Any) -> Any:
-    """An array, or a sparse matrix in rows; text and NaN in a list stay what they are."""
+    """An array, or a sparse matrix in rows, of what `labelled_rows` took; text and NaN in a list stay what they are."""
     if issparse(y):
         return y.tocsr()
-    text = isinstance(y, (list, tuple)) and any(isinstance(label, str) for label in y)
-    try:
-        array = np.asarray(y, dtype=object if text else None)
-    except ValueError:
-        raise ValueError(
-            "y has rows of different lengths; expected one label for each row, or as many columns for each. For sets "
-            "of labels use sklearn.preprocessing.MultiLabelBinarizer."
-        ) from None
-    if array.ndim not in (1, 2):
-        raise ValueError(f"y has shape {array.shape}; expected (n_samples,), or (n_samples, n_outputs).")
-    return array
+    has_text = isinstance(y, (list, tuple)) and any(isinstance(label, str) for label in y)
+    return np.asarray(y, dtype=object if has_text else None)
 
 
 def _plain(labels: np.ndarray) -> np.ndarray:

@@ -4,7 +4,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy.sparse import issparse
-from scipy.special import expit, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, OneToOneFeatureMixin, TransformerMixin
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import log_loss
@@ -165,6 +164,8 @@ class PenalizedLogistic(ClassifierMixin, BaseEstimator):
     ----------
     C_ : float
         The strength that was taken.
+    model_ : sklearn.linear_model.LogisticRegression
+        The regression, fitted with it.
     classes_ : ndarray of shape (n_classes,)
         The labels.
     coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
@@ -229,8 +230,10 @@ class PenalizedLogistic(ClassifierMixin, BaseEstimator):
         rows, back = (X, None) if issparse(X) or len(X) >= X.shape[1] else _in_row_space(X)
         self.C_ = float(self.C) if weights is not None else self._choose(rows, y)
         model = LogisticRegression(C=self.C_, max_iter=self.max_iter).fit(rows, y, sample_weight=weights)
-        self.classes_, self.intercept_, self.n_iter_ = model.classes_, model.intercept_, model.n_iter_
-        self.coef_ = model.coef_ if back is None else model.coef_ @ back  # (n_outputs, n_features)
+        if back is not None:  # (n_outputs, rank) -> (n_outputs, n_features)
+            model.coef_, model.n_features_in_ = model.coef_ @ back, X.shape[1]
+        self.model_, self.classes_, self.n_iter_ = model, model.classes_, model.n_iter_
+        self.coef_, self.intercept_ = model.coef_, model.intercept_
         return self
 
     def _choose(self, X: Any, y: np.ndarray) -> float:
@@ -259,10 +262,8 @@ class PenalizedLogistic(ClassifierMixin, BaseEstimator):
         ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes
             Log-odds of the second class where there are two.
         """
-        check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", dtype=FLOAT_DTYPES, reset=False)
-        logits: np.ndarray = np.asarray(X @ self.coef_.T) + self.intercept_
-        return logits[:, 0] if logits.shape[1] == 1 else logits
+        logits: np.ndarray = self._ask("decision_function", X)
+        return logits
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities of the classes.
@@ -276,11 +277,7 @@ class PenalizedLogistic(ClassifierMixin, BaseEstimator):
         -------
         ndarray of shape (n_samples, n_classes)
         """
-        logits = self.decision_function(X)
-        if logits.ndim == 1:
-            positive = expit(logits)
-            return np.column_stack([1 - positive, positive])
-        probabilities: np.ndarray = softmax(logits, axis=1)
+        probabilities: np.ndarray = self._ask("predict_proba", X)
         return probabilities
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
@@ -296,7 +293,7 @@ class PenalizedLogistic(ClassifierMixin, BaseEstimator):
         ndarray of shape (n_samples, n_classes)
         """
         with np.errstate(divide="ignore"):
-            logs: np.ndarray = np.log(self.predict_proba(X))
+            logs: np.ndarray = self._ask("predict_log_proba", X)
         return logs
 
     def predict(self, X: Any) -> np.ndarray:
@@ -311,9 +308,13 @@ class PenalizedLogistic(ClassifierMixin, BaseEstimator):
         -------
         ndarray of shape (n_samples,)
         """
-        logits = self.decision_function(X)
-        labels: np.ndarray = self.classes_[(logits > 0).astype(int) if logits.ndim == 1 else logits.argmax(1)]
+        labels: np.ndarray = self._ask("predict", X)
         return labels
+
+    def _ask(self, method: str, X: Any) -> Any:
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse="csr", dtype=FLOAT_DTYPES, reset=False)
+        return getattr(self.model_, method)(X)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Accuracy.

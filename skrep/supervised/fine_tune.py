@@ -159,16 +159,9 @@ class FineTuneClassifier(ClassifierMixin, FineTuning):
         """Labels, and which rows have one; where the classes are known, they count as classes that occur."""
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None: the labels.")
-        values, known = as_targets(y), np.ravel([] if classes is None else classes)
-        if not len(known) or (values.ndim == 2 and values.shape[1] != 1):
-            return values, labelled_rows(values, self.unlabeled_value)
-        unlabeled_value = None if self.unlabeled_value in known.tolist() else self.unlabeled_value
-        if known.dtype.kind == "f" and (known == np.round(known)).all():  # integers, beside a NaN in the first call
-            known = known.astype(int)
-        both = [values.reshape(-1), known]
-        if values.dtype.kind != known.dtype.kind:  # NumPy would make text of numbers
-            both = [part.astype(object) for part in both]
-        return values, labelled_rows(np.concatenate(both), unlabeled_value)[: len(values)]
+        values = as_targets(y)
+        is_matrix = values.ndim == 2 and values.shape[1] != 1  # whose classes are its columns
+        return values, labelled_rows(values, self.unlabeled_value, classes=None if is_matrix else classes)
 
     def _weights(self, codes: Tensor, is_part: bool) -> np.ndarray | None:
         """The weights of the classes, float32."""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from skrep.backbones import Linear
 from skrep.base import Encoder, TorchTransformer
-from skrep.data import ArraySource, Source, refuse_groups, report_set_aside
+from skrep.data import ArraySource, Source, refuse_groups, report_set_aside, require_length
 from skrep.engine import Recipe, all_or_nothing, draw_seed
 from skrep.engine.fit import fit, partial_fit
 from skrep.engine.optimizers import OPTIMIZERS
@@ -122,7 +122,7 @@ class FineTuning(FittedParts, TorchTransformer):
                 setattr(self, name, getattr(self.encoder_, name))
         if y is not None:
             labelled, targets = self._read_targets(y)
-            _require_length(len(data), len(labelled))
+            require_length("y", len(labelled), len(data))
             if not labelled.all():
                 data = data.subset(torch.from_numpy(np.flatnonzero(labelled)))
             data.y = targets
@@ -226,7 +226,7 @@ class FineTuning(FittedParts, TorchTransformer):
         labelled = self._learn_targets(y, **options)
         if not hasattr(encoder, "net_"):
             if (n_samples := _length(X)) is not None:  # before the time that the encoder takes
-                _require_length(n_samples, len(labelled))
+                require_length("y", len(labelled), n_samples)
             encoder = clone(encoder)
             if encoder.random_state is None and self.random_state is not None:
                 encoder.random_state = draw_seed(self.random_state)
@@ -256,13 +256,6 @@ class FineTuning(FittedParts, TorchTransformer):
         if self.encoder is not None:
             tags.input_tags = get_tags(self.encoder).input_tags
         return tags
-
-
-def _require_length(n_samples: int, n_targets: int) -> None:
-    if n_samples != n_targets:
-        raise ValueError(
-            f"X has {n_samples} samples, y has {n_targets}: found inconsistent numbers. Pass one value for each sample."
-        )
 
 
 def _length(X: Any) -> int | None:

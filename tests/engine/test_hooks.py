@@ -132,14 +132,11 @@ def test_progress_goes_from_zero_to_one_and_is_one_in_validation():
     assert {progress for _, progress in seen} == {0.0}
 
 
-def test_validation_is_the_same_in_every_epoch():
-    for case in CASES:
-        method, data, rest = make(case, lr=1e-30, optimizer="sgd", weight_decay=0.0)
-        if case == "BYOL":
-            method.momentum = 1.0
-        losses = [row["valid_loss"] for row in method.fit(*data, **rest).history_]
-        if case not in ("BYOL", "rotation", "two blocks", "groups", "prototypes"):  # batch statistics move on
-            assert losses[0] == losses[-1], case
+@pytest.mark.parametrize("case", ["VAE", "CPC"])  # the others have batch statistics, which move on
+def test_validation_is_the_same_in_every_epoch(case):
+    method, data, rest = make(case, lr=1e-30, optimizer="sgd", weight_decay=0.0)
+    losses = [row["valid_loss"] for row in method.fit(*data, **rest).history_]
+    assert losses[0] == losses[-1]
 
 
 def test_a_group_is_on_one_side_of_a_split():
