@@ -12,7 +12,7 @@ from sklearn import datasets
 
 from skrep.datasets import load_emoji, load_fashion, load_wikipedia
 
-__all__ = ["cifar10", "corpus", "labelled_tables", "lines", "mnist", "reviews", "sentences", "word_questions"]
+__all__ = ["cifar10", "corpus", "labelled_tables", "lines", "mnist", "news", "reviews", "sentences", "word_questions"]
 
 Labelled = tuple[list[str], np.ndarray]
 
@@ -106,6 +106,18 @@ def reviews(folder: Path | None) -> dict[str, Labelled]:
         )
         for part in ("train", "test")
     }
+
+
+def news(folder: Path | None, most: int) -> Labelled:
+    """Titles and leads of AG's news, 4 classes; without a folder, paragraphs of ``load_wikipedia``."""
+    if folder is None:
+        texts, y = _paragraphs()
+        return texts[:most], y[:most]
+    rows = [line.split("\t") for line in lines(folder, "ag_news_test.tsv.xz")]
+    head, rows = rows[0], rows[1:]
+    order = np.random.default_rng(0).permutation(len(rows))[:most]
+    text, title, label = (head.index(name) for name in ("text", "title", "label"))
+    return [f"{rows[i][title]} {rows[i][text]}" for i in order], np.array([int(rows[i][label]) for i in order])
 
 
 def sentences(folder: Path | None) -> dict[str, Labelled]:

@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> None:
         for X, y in tables.values():
             begin = time.perf_counter()
             scores = [
-                few_label_probe(encoder, X, y, budgets=[5], n_resamples=10, random_state=s).mean[0]
+                few_label_probe(encoder, X, y, labels=[5], n_resamples=10, random_state=s).mean[0]
                 for s in range(options.splits)
             ]
             cells.append(f"{np.mean(scores):.3f} ({(time.perf_counter() - begin) / options.splits:.0f} s)")

@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> None:
             begin = time.perf_counter()
             scores = [
                 few_label_probe(
-                    encoder, X, y, budgets=[5, 50][: 1 + (len(y) > 1000)], n_resamples=6, random_state=s
+                    encoder, X, y, labels=[5, 50][: 1 + (len(y) > 1000)], n_resamples=6, random_state=s
                 ).mean
                 for s in range(options.splits)
             ]

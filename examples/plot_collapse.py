@@ -99,7 +99,7 @@ for name, encoder in encoders.items():
 untrained = RandomEncoder(like=encoders["SimCLR"]).fit(X)
 judged = {"raw": None, "random": untrained, **encoders}
 scores = {
-    name: few_label_probe(encoder, X, y, X_test, y_test, budgets=[1, 2, 5, 10, 20, 1.0])
+    name: few_label_probe(encoder, X, y, X_test, y_test, labels=[1, 2, 5, 10, 20, 1.0])
     for name, encoder in judged.items()
 }
 FewLabelDisplay.from_scores(scores).figure_.set_size_inches(7, 4.2)

@@ -58,7 +58,7 @@ encoders = {
 }
 budgets = [1, 2, 5, 10, 20, 1.0]
 tables = {"digits": (digits, digit), "tumours": (tumours, kind)}
-comparisons = {name: compare(encoders, X, y, budgets=budgets, n_resamples=30) for name, (X, y) in tables.items()}
+comparisons = {name: compare(encoders, X, y, labels=budgets, n_resamples=30) for name, (X, y) in tables.items()}
 print(comparisons["digits"])
 
 # %%

@@ -31,7 +31,7 @@ encoders = {"autoencoder": auto, "pixels": None, "PCA": pca, "untrained network"
 
 budgets = [1, 2, 5, 10, 20, 1.0]
 curves = {
-    name: few_label_probe(encoder, X_train, y_train, X_test, y_test, budgets=budgets, n_resamples=20)
+    name: few_label_probe(encoder, X_train, y_train, X_test, y_test, labels=budgets, n_resamples=20)
     for name, encoder in encoders.items()
 }
 for name, scores in curves.items():

@@ -73,7 +73,7 @@ comparison = compare(
     },
     X,
     y,
-    budgets=[1, 2, 5, 10, 20, 1.0],
+    labels=[1, 2, 5, 10, 20, 1.0],
 )
 print(comparison)
 

@@ -111,7 +111,7 @@ budgets, titles = [1, 5, 1.0], ["1 label a class", "5 labels a class", "all labe
 
 
 def probe(train, test):
-    return few_label_probe(None, train, y_train, test, y_test, budgets=budgets, n_resamples=20).mean
+    return few_label_probe(None, train, y_train, test, y_test, labels=budgets, n_resamples=20).mean
 
 
 def turned(k):

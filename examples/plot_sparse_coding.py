@@ -89,7 +89,7 @@ encoders = {
 }
 budgets = [2, 5, 10, 20, 50, 1.0]
 curves = {
-    name: few_label_probe(encoder, X_train, y_train, X_test, y_test, budgets=budgets, n_resamples=20)
+    name: few_label_probe(encoder, X_train, y_train, X_test, y_test, labels=budgets, n_resamples=20)
     for name, encoder in encoders.items()
 }
 print(pd.DataFrame({name: scores.mean for name, scores in curves.items()}, index=[*budgets[:-1], "all"]).round(3))

@@ -20,6 +20,7 @@ import inspect
 import math
 import numbers
 import re
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, dataclass_transform
 
@@ -36,7 +37,9 @@ __all__ = [
     "FittedParts",
     "Integer",
     "Real",
+    "RowCount",
     "SequenceOf",
+    "SharedRows",
     "check_params",
     "is_fitted",
     "param",
@@ -44,6 +47,9 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+# Where scikit-learn prints estimators: it asks parameters for their repr.
+_PRINTERS = ("sklearn.utils._pprint", "_get_params_html")
 
 
 class _Number:
@@ -256,25 +262,66 @@ class FittedParts:
     """Mixin of estimators that are made of others: parts that are fitted stay fitted in a clone.
 
     ``GridSearchCV`` and ``cross_val_score`` clone what they are given; a probe of a fitted encoder would otherwise be
-    one of an unfitted encoder. Fitted parts are shared, their parameters are not; what ``_shared`` names is shared as
-    it is.
+    one of an unfitted encoder. Fitted parts are shared, their parameters are not.
     """
-
-    _shared: tuple[str, ...] = ()
 
     def __sklearn_clone__(self) -> Any:
         given = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
-        shared = {name: given[name] for name in self._shared}
         parts = {
             name: copy.copy(part)  # so that parameters can be set on one alone
             for name, part in given.items()
             if isinstance(part, BaseEstimator) and not isinstance(part, type) and is_fitted(part)
         }
         bare = copy.copy(self)
-        vars(bare).update(dict.fromkeys(shared | parts))  # or scikit-learn would copy them
+        vars(bare).update(dict.fromkeys(parts))  # or scikit-learn would copy them
         copied = super(FittedParts, bare).__sklearn_clone__()  # type: ignore[misc]
-        vars(copied).update(shared | parts)
+        vars(copied).update(parts)
         return copied
+
+
+class SharedRows:
+    """Mixin of estimators with rows among their parameters: clones share them, and a repr counts them."""
+
+    _rows = ("unlabeled",)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The parameters.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to add those of estimators among them.
+
+        Returns
+        -------
+        dict of str to object
+        """
+        found: dict[str, Any] = super().get_params(deep)  # type: ignore[misc]
+        caller = sys._getframe(1)  # to print a step of a Pipeline, scikit-learn calls nothing else of it
+        if {caller.f_globals.get("__name__"), caller.f_code.co_name} & {*_PRINTERS}:
+            found |= {name: RowCount(found[name]) for name in self._rows if found[name] is not None}
+        return found
+
+    def __sklearn_clone__(self) -> Any:
+        rows = {name: getattr(self, name) for name in self._rows}
+        bare = copy.copy(self)
+        vars(bare).update(dict.fromkeys(rows))  # or scikit-learn would copy them
+        copied = super(SharedRows, bare).__sklearn_clone__()  # type: ignore[misc]
+        vars(copied).update(rows)
+        return copied
+
+
+class RowCount:
+    """What stands for rows in a repr."""
+
+    def __init__(self, rows: Any):
+        self.rows = rows
+
+    def __repr__(self) -> str:
+        shape = getattr(self.rows, "shape", ())
+        if shape or hasattr(self.rows, "__len__"):
+            return f"<{shape[0] if shape else len(self.rows)} rows>"
+        return f"<{type(self.rows).__name__}>"
 
 
 def is_fitted(estimator: Any) -> bool:

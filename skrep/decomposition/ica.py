@@ -15,7 +15,7 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from skrep.data import Matrix, read_matrix, refuse_groups
-from skrep.engine import all_or_nothing, draw_seed, resolve_device
+from skrep.engine import all_or_nothing, draw_seed, note_rows, resolve_device
 from skrep.params import RANDOM_STATE, Integer, Real, check_params, param, params
 from skrep.solvers.independent_components import (
     CONTRASTS,
@@ -261,6 +261,7 @@ class FastICAEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             check_params(self)
             contrast = self._contrast()
             matrix = read_matrix(self, X, reset=True, min_samples=2)
+            note_rows(self, len(matrix))
             rows = self._load(matrix)
             size = float(torch.linalg.vector_norm(rows))
             if not math.isfinite(size):

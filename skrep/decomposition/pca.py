@@ -35,7 +35,7 @@ from skrep.decomposition.reading import (
     read_tensor,
     takes_chunks,
 )
-from skrep.engine import all_or_nothing
+from skrep.engine import all_or_nothing, note_rows
 from skrep.solvers.scatter import Scatter
 
 __all__ = ["PCAEncoder"]
@@ -196,6 +196,7 @@ class PCAEncoder(PCA):
             else:
                 super().fit(X, y)
                 self._refuse_overflow()
+            note_rows(self, int(self.n_samples_))
         return self
 
     def fit_transform(self, X: Any, y: Any = None, *, groups: Any = None) -> Any:
@@ -224,9 +225,11 @@ class PCAEncoder(PCA):
             X = self._forget_and_read(X)
             if takes_chunks(X, self.batch_size, self.svd_solver):
                 self._fit_chunks(X)
+                note_rows(self, int(self.n_samples_))
                 return self.transform(X)
             features = super().fit_transform(X, y)
             self._refuse_overflow()
+            note_rows(self, int(self.n_samples_))
             return self._finite(features)
 
     def partial_fit(self, X: Any, y: Any = None, *, groups: Any = None) -> Self:

@@ -19,7 +19,7 @@ LEAST_STEP = 0.08
 
 
 class FewLabelDisplay:
-    """Test accuracy of a linear probe by number of labels, for several encoders.
+    """Test score of a linear probe by number of labels, for several encoders.
 
     It is recommended to use :meth:`from_comparison` or :meth:`from_scores`.
 
@@ -79,12 +79,12 @@ class FewLabelDisplay:
                 n_labels, mean - sd, mean + sd, color=line.get_color(), alpha=0.15, linewidth=0, zorder=1.8
             )
             self.lines_[name] = line
-        self.ax_.set(xscale="log", xlabel="labels in all", ylabel="test accuracy")
-        self._label_budgets()
+        self.ax_.set(xscale="log", xlabel="labels in all", ylabel=f"test {next(iter(self.curves.values())).metric}")
+        self._label_ticks()
         self.ax_.legend()
         return self
 
-    def _label_budgets(self) -> None:
+    def _label_ticks(self) -> None:
         """Ticks at the numbers of labels that were tried, as far as their labels have room."""
         tried = sorted({n for scores in self.curves.values() for n in scores.n_labels})
         step = (tried[-1] / tried[0]) ** LEAST_STEP

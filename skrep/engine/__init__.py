@@ -6,6 +6,7 @@ from skrep.engine.net import Net
 from skrep.engine.randomness import draw_seed, seeded_initialisation
 from skrep.engine.ranks import Ranks, join_ranks
 from skrep.engine.recipe import Recipe, up_to
+from skrep.engine.refit import note_rows
 from skrep.engine.transaction import all_or_nothing
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "draw_seed",
     "fingerprint",
     "join_ranks",
+    "note_rows",
     "resolve_device",
     "resolve_precision",
     "seeded_initialisation",

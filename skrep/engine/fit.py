@@ -23,6 +23,7 @@ from skrep.engine.net import Net
 from skrep.engine.randomness import derive_seed, draw_seed
 from skrep.engine.ranks import Ranks, join_ranks
 from skrep.engine.recipe import plan
+from skrep.engine.refit import note_rows
 from skrep.engine.sklearn_callbacks import EpochTasks
 from skrep.params import check_params
 
@@ -52,6 +53,8 @@ def fit(method: Any, X: Any, y: Any = None, groups: Any = None) -> None:
     check_params(method)
     before = method.net_ if method.warm_start and hasattr(method, "net_") else None
     data = _read(method, X, y, groups, before)
+    if before is None and not hasattr(method, "predict"):  # a classifier is meant to be fitted again
+        note_rows(method, len(data))
     ranks = _join(method, data)
     seed = ranks.agree(draw_seed(method.random_state))
     with ExitStack() as stack:

@@ -2,23 +2,31 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone
+from scipy.sparse import issparse
+from sklearn.base import clone, is_regressor
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback, EarlyStopping
 
 from skrep.evaluation.few_label import (
     FewLabelScores,
-    as_rows,
-    describe_budget,
+    Labels,
+    as_features,
     draw_labels,
+    probe_and_scorer,
     probe_features,
-    split,
+    require_encoder,
+    require_probe,
 )
+from skrep.evaluation.held_out import hold_out, rows_themselves
 from skrep.exceptions import DivergedError
+from skrep.params import is_fitted
 
 __all__ = ["Comparison", "ComparisonRow", "compare"]
 
@@ -31,7 +39,7 @@ N_SHOWN = 1000
 
 @dataclass(frozen=True)
 class ComparisonRow:
-    """One encoder: its name, width, seconds for ``fit`` and ``transform``, and the probe's accuracies.
+    """One encoder: its name, width, seconds for ``fit`` and ``transform``, and the probe's scores.
 
     Attributes
     ----------
@@ -40,9 +48,14 @@ class ComparisonRow:
     n_features : int
         Width of the features.
     fit_seconds, transform_seconds : float
-        Wall-clock time of ``fit``, and of ``transform`` for training and test rows together.
+        Wall-clock time of ``fit``, and of ``transform`` for training and test rows together; an encoder that was fitted
+        before takes 0 s.
     scores : FewLabelScores
-        Test accuracies.
+        Test scores.
+    standardized : FewLabelScores or None
+        Test scores of the usual probe, StandardScaler and LogisticRegression (Ridge for quantities), on the same
+        features and draws. Only for encoders that are not trained by epochs, the baselines of those that are, and
+        only where no probe was passed.
     encoder : estimator or None
         Fitted; None for the columns themselves.
     features : ndarray of shape (n_shown, n_features)
@@ -54,6 +67,7 @@ class ComparisonRow:
     fit_seconds: float
     transform_seconds: float
     scores: FewLabelScores
+    standardized: FewLabelScores | None = None
     encoder: Any = field(default=None, repr=False)
     features: np.ndarray | None = field(default=None, repr=False)
 
@@ -73,9 +87,9 @@ class Comparison:
     interrupted : str or None
         The encoder that Ctrl-C broke off; it and those after it have no row.
     notes : list of str
-        What `time_budget` changed, in sentences.
+        What else there is to know, in sentences: rows without a label, what `time_budget` changed.
     y_shown : ndarray of shape (n_shown,)
-        Classes of the test rows whose features the rows hold.
+        Labels of the test rows whose features the rows hold.
     """
 
     n_train: int
@@ -86,9 +100,18 @@ class Comparison:
     notes: list[str] = field(default_factory=list)
     y_shown: np.ndarray | None = field(default=None, repr=False)
 
+    def lines(self) -> list[tuple[str, ComparisonRow, FewLabelScores]]:
+        """The lines of the table: a name, the encoder's row, and scores; baselines have a second line."""
+        lines = []
+        for row in self.rows:
+            lines.append((row.name, row, row.scores))
+            if row.standardized is not None:
+                lines.append((f"{row.name}, standardized", row, row.standardized))
+        return lines
+
     def best(self) -> np.ndarray:
-        """The best mean accuracy for each budget, of shape (n_budgets,), rounded to the three digits that are shown."""
-        best: np.ndarray = np.max([row.scores.mean.round(3) for row in self.rows], axis=0)
+        """The best mean score for each number of labels, of shape (n_labels,), rounded to the three digits shown."""
+        best: np.ndarray = np.max([scores.mean.round(3) for _, _, scores in self.lines()], axis=0)
         return best
 
     def __str__(self) -> str:
@@ -105,19 +128,21 @@ class Comparison:
             "features",
             "fit s",
             "transform s",
-            *(f"{describe_budget(b)} ({n})" for b, n in zip(first.budgets, first.n_labels, strict=True)),
+            *(f"{name} ({n})" for name, n in zip(first.names, first.n_labels, strict=True)),
         ]
         best = self.best()
         body = []
-        for row in self.rows:
-            marks = ["*" if m.round(3) == b else " " for m, b in zip(row.scores.mean, best, strict=True)]
+        for name, row, scores in self.lines():
+            marks = ["*" if m.round(3) == b else " " for m, b in zip(scores.mean, best, strict=True)]
             cells = [
                 f"{m:.3f}{mark}" + (f"± {sd:.3f}" if len(score) > 1 else "")
-                for m, mark, sd, score in zip(row.scores.mean, marks, row.scores.sd, row.scores.scores, strict=True)
+                for m, mark, sd, score in zip(scores.mean, marks, scores.sd, scores.scores, strict=True)
             ]
-            body.append(
-                [row.name, str(row.n_features), f"{row.fit_seconds:.2f}", f"{row.transform_seconds:.2f}", *cells]
-            )
+            facts = [str(row.n_features), f"{row.fit_seconds:.2f}", f"{row.transform_seconds:.2f}"]
+            body.append([name, *(facts if scores is row.scores else [""] * 3), *cells])
+        if first.majority is not None:
+            cells = [f"{first.majority:.3f} " + (" " * 7 if len(score) > 1 else "") for score in first.scores]
+            body.append([first.majority_name, "", "", "", *cells])
         widths = [max(len(line[i]) for line in [header, *body]) for i in range(len(header))]
 
         def render(line: list[str]) -> str:
@@ -134,27 +159,32 @@ def compare(
     X: Any,
     y: Any,
     *,
-    budgets: Sequence[int | float] = (1, 5, 10, 1.0),
+    labels: Labels | None = None,
     n_resamples: int = 10,
-    C: float = 1.0,
+    probe: Any = None,
+    scoring: Any = None,
+    groups: Any = None,
+    unlabeled_value: int | None = -1,
     random_state: int = 0,
     time_budget: float | None = None,
     on_progress: Callable[[str, int, int | None], None] | None = None,
 ) -> Comparison:
     """Fit each encoder without labels and probe its features with few.
 
-    A quarter of the rows is held out before anything is fitted. Every encoder sees the same training rows, and every
-    probe the same draws of labels.
+    A quarter of the labelled rows is held out before anything is fitted. Every encoder sees the same training rows, and
+    every probe the same draws of labels. Encoders that are not trained by epochs, the rows themselves among them, are
+    the baselines of those that are: they are also scored by the usual StandardScaler and LogisticRegression.
 
     Parameters
     ----------
     encoders : mapping of str to estimator or None
-        Transformers by name, cloned and not changed; None stands for the columns themselves, or the pixels.
-    X : array-like or ImageFiles of shape (n_samples, ...)
-        Rows, or images (n_samples, height, width, channels).
+        Transformers by name, cloned and not changed; one that is fitted is used as it is. None stands for the columns
+        themselves, standardised if they come in different units, or the pixels.
+    X : array-like, sparse matrix, list or ImageFiles of shape (n_samples, ...)
+        Rows, images (n_samples, height, width, channels), or texts.
     y : array-like of shape (n_samples,)
-        Classes.
-    budgets, n_resamples, C, random_state
+        Classes, or quantities. NaN, None and `unlabeled_value` stand for no label: such rows train the encoders only.
+    labels, n_resamples, probe, scoring, groups, unlabeled_value, random_state
         As in :func:`few_label_probe`.
     time_budget : float or None, default=None
         Seconds that all fits together should take at most. One epoch of each encoder that is trained by epochs (that
@@ -170,15 +200,19 @@ def compare(
     Returns
     -------
     Comparison
-        Printing it gives a table; ``*`` marks the best of each column.
+        Printing it gives a table; ``*`` marks the best of each column, the last line is the score of the commonest
+        class as the only answer.
 
     Raises
     ------
     ValueError
-        If a budget cannot be drawn from `y`, or `time_budget` is not above 0.
+        If labels cannot be drawn from `y`, the probe cannot give what the scorer needs, or `time_budget` is not above
+        0.
+    TypeError
+        If `encoders` is no mapping.
     Exception
-        An encoder that raises ValueError, TypeError, DivergedError or MemoryError is listed in ``failed`` and the
-        others go on; the first error is raised if none comes through.
+        An encoder that is a class, or raises ValueError, TypeError, DivergedError or MemoryError, is listed in
+        ``failed`` and the others go on; the first error is raised if none comes through.
     KeyboardInterrupt
         Ctrl-C before the first encoder is through. Later it ends the comparison, whose rows so far are returned with
         ``interrupted`` set.
@@ -189,25 +223,44 @@ def compare(
     >>> from skrep import PCAEncoder
     >>> from skrep.evaluation import compare
     >>> X, y = load_wine(return_X_y=True)
-    >>> result = compare({"raw": None, "pca": PCAEncoder(5)}, X, y, budgets=[1, 5])
+    >>> result = compare({"raw": None, "pca": PCAEncoder(5)}, X, y, labels=[1, 5])
     >>> [row.name for row in result.rows]
     ['raw', 'pca']
     """
+    if not isinstance(encoders, Mapping) or not encoders:
+        raise TypeError(
+            f"encoders is {_in_words(encoders)}; expected a dict of names and encoders, such as "
+            '{"raw": None, "pca": PCAEncoder(16)}.'
+        )
     if time_budget is not None and not time_budget > 0:
         raise ValueError(f"time_budget={time_budget!r}: expected seconds, a number above 0, or None for no limit.")
-    X_train, X_test, y_train, y_test = split(X, y, random_state)
-    draws = draw_labels(y_train, budgets, n_resamples=n_resamples, random_state=random_state)
-    result = Comparison(len(y_train), len(y_test), y_shown=y_test[:N_SHOWN])
-    epochs, cuts = ({}, {}) if time_budget is None else _plan_epochs(encoders, X_train, time_budget)
+    require_probe(probe)
+    data = hold_out(
+        "compare", X, y, groups=groups, unlabeled_value=unlabeled_value, probe=probe, random_state=random_state
+    )
+    draws = draw_labels(data, labels, n_resamples=n_resamples, random_state=random_state)
+    model, scorer = probe_and_scorer(probe, scoring, data)
+    result = Comparison(len(data.y), len(data.y_test), y_shown=data.y_test[:N_SHOWN])
+    if data.n_unlabeled:
+        result.notes.append(f"{data.n_unlabeled} more rows without a label trained the encoders.")
+    trained = {name: encoder for name, encoder in encoders.items() if _needs_epochs(encoder)}
+    epochs, cuts = ({}, {}) if time_budget is None else _plan_epochs(trained, data.X, time_budget)
     errors = []
     for name, encoder in encoders.items():
         try:
+            require_encoder(encoder)
             begin = time.perf_counter()
-            fitted = _fit(name, encoder, X_train, epochs.get(name, {}), on_progress)
+            fitted = _fit(name, encoder, data.X, epochs.get(name, {}), on_progress)
             after_fit = time.perf_counter()
-            Z, Z_test = (as_rows(part) if fitted is None else fitted.transform(part) for part in (X_train, X_test))
+            if fitted is None:
+                Z, Z_test = rows_themselves(data.X, data.X_test)
+            else:
+                Z, Z_test = (fitted.transform(part) for part in (data.X, data.X_test))
             after_transform = time.perf_counter()
-            scores = probe_features(Z, y_train, Z_test, y_test, budgets, draws, C=C)
+            scores = probe_features(Z, Z_test, data, draws, model, scorer)
+            usual = None
+            if probe is None and not _was_trained(fitted):
+                usual = probe_features(Z, Z_test, data, draws, _usual_probe(model, Z), scorer, majority=False)
         except FAILURES as error:
             errors.append(error)
             result.failed[name] = " ".join(str(error).split())
@@ -218,13 +271,38 @@ def compare(
             return result
         else:
             seconds = after_fit - begin, after_transform - after_fit
-            shown = np.asarray(Z_test)[:N_SHOWN].copy()  # a view would keep all rows alive
-            result.rows.append(ComparisonRow(name, np.shape(Z)[1], *seconds, scores, fitted, shown))
+            shown = _dense(as_features(Z_test)[:N_SHOWN])
+            result.rows.append(ComparisonRow(name, shown.shape[1], *seconds, scores, usual, fitted, shown))
             if name in cuts:
                 result.notes.append(cuts[name])
     if errors and not result.rows:
         raise errors[0]
     return result
+
+
+def _in_words(encoders: Any) -> str:
+    return "empty" if isinstance(encoders, Mapping) else f"a {type(encoders).__name__}"
+
+
+def _usual_probe(model: Any, Z: Any) -> Pipeline:
+    """What most people put behind an encoder."""
+    linear = Ridge() if is_regressor(model) else LogisticRegression(max_iter=2000)
+    return make_pipeline(StandardScaler(with_mean=not issparse(Z)), linear)
+
+
+def _was_trained(fitted: Any) -> bool:
+    """Whether it is a network that was trained by epochs, or a Pipeline with one."""
+    parts = [step for _, step in fitted.steps] if isinstance(fitted, Pipeline) else [fitted]
+    return any(hasattr(part, "history_") for part in parts)
+
+
+def _needs_epochs(encoder: Any) -> bool:
+    """Whether it will be trained by epochs; classes and what is fitted will not."""
+    return encoder is not None and not isinstance(encoder, type) and not is_fitted(encoder)
+
+
+def _dense(Z: Any) -> np.ndarray:
+    return np.asarray(Z.toarray() if issparse(Z) else Z.copy())  # a view would keep all rows alive
 
 
 def _fit(
@@ -237,8 +315,8 @@ def _fit(
     """A fitted clone, or None for None."""
     if on_progress is not None:
         on_progress(name, 0, None)
-    if encoder is None:
-        return None
+    if encoder is None or is_fitted(encoder):
+        return encoder
     fitted = clone(encoder).set_params(**epochs)
     if on_progress is None:
         return fitted.fit(X)

@@ -2,7 +2,6 @@
 
 import inspect
 import os
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,12 +20,9 @@ from sklearn.utils.validation import _check_method_params, check_consistent_leng
 from skrep.data import report_set_aside
 from skrep.evaluation.labels import take_labels
 from skrep.evaluation.rows import as_sized, count_rows, followed_by, take_rows
-from skrep.params import FittedParts, check_params, is_fitted
+from skrep.params import FittedParts, RowCount, SharedRows, check_params, is_fitted
 
 __all__ = ["EncoderProbe", "HasMethods", "few_labels", "probe_has"]
-
-# Where scikit-learn prints estimators: it asks parameters for their repr.
-_PRINTERS = ("sklearn.utils._pprint", "_get_params_html")
 
 
 class HasMethods:
@@ -49,22 +45,7 @@ class _Rows:
         self.X, self.unlabeled = X, unlabeled
 
     def __repr__(self) -> str:
-        return _in_words(self.X)
-
-
-class _Count:
-    """What stands for rows in a repr."""
-
-    def __init__(self, rows: Any):
-        self.rows = rows
-
-    def __repr__(self) -> str:
-        return _in_words(self.rows)
-
-
-def _in_words(rows: Any) -> str:
-    sized = hasattr(rows, "__len__") or hasattr(rows, "shape")
-    return f"<{count_rows(rows)} rows>" if sized else f"<{type(rows).__name__}>"
+        return repr(RowCount(self.X))
 
 
 def probe_has(name: str) -> Callable[[Any], bool]:
@@ -85,7 +66,7 @@ def _encoder_has(name: str) -> Callable[[Any], bool]:
     return check
 
 
-class EncoderProbe(FittedParts, TransformerMixin):
+class EncoderProbe(SharedRows, FittedParts, TransformerMixin):
     """An estimator with an encoder, fitted on all rows, and a probe, fitted on features of the labelled ones."""
 
     encoder: Any
@@ -93,7 +74,6 @@ class EncoderProbe(FittedParts, TransformerMixin):
     memory: Any
 
     _part = ""  # the parameter that holds the probe
-    _shared = ("unlabeled",)  # every fold reads the same rows
     _not_saved = ("unlabeled", "memory")  # skrep.save leaves them out
 
     @property
@@ -276,24 +256,6 @@ class EncoderProbe(FittedParts, TransformerMixin):
         return getattr(self._fitted_probe, method)(_features(self.encoder_, as_sized(X)))
 
     # --- as an estimator ------------------------------------------------------------------------------------------
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The parameters.
-
-        Parameters
-        ----------
-        deep : bool, default=True
-            Whether to add the parameters of the encoder and of the probe.
-
-        Returns
-        -------
-        dict of str to object
-        """
-        found: dict[str, Any] = super().get_params(deep)
-        caller = sys._getframe(1)  # to print a step of a Pipeline, scikit-learn calls nothing else of it
-        if found["unlabeled"] is not None and {caller.f_globals.get("__name__"), caller.f_code.co_name} & {*_PRINTERS}:
-            found["unlabeled"] = _Count(found["unlabeled"])
-        return found
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

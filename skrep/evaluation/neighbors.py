@@ -4,10 +4,13 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_array, diags_array, hstack, issparse
+from scipy.sparse.linalg import norm
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.utils import check_array
 
-from skrep.evaluation.few_label import check_classes, encode, split
+from skrep.evaluation.few_label import encode, probe_and_scorer, require_encoder
+from skrep.evaluation.held_out import hold_out
 
 __all__ = ["knn_score", "unit_rows"]
 
@@ -21,6 +24,9 @@ def knn_score(
     *,
     n_neighbors: int = 20,
     temperature: float = 0.07,
+    scoring: Any = None,
+    groups: Any = None,
+    unlabeled_value: int | None = -1,
     random_state: int = 0,
 ) -> float:
     """Test accuracy of a vote of the nearest training rows by the cosine of their features.
@@ -34,24 +40,31 @@ def knn_score(
     ----------
     encoder : estimator or None
         Any scikit-learn transformer. One that is not fitted is cloned and fitted on `X` without labels; None takes the
-        columns of `X` themselves, or its pixels.
-    X : array-like or ImageFiles of shape (n_samples, ...)
-        Training rows; without `X_test`, a quarter of them is held out for testing, before anything is fitted.
+        columns of `X` themselves, standardised if they come in different units, or its pixels.
+    X : array-like, sparse matrix, list or ImageFiles of shape (n_samples, ...)
+        Training rows; without `X_test`, a quarter of those with a label is held out for testing, before anything is
+        fitted.
     y : array-like of shape (n_samples,)
-        Classes.
+        Classes. NaN, None and `unlabeled_value` stand for no label: such rows train the encoder and have no vote.
     X_test, y_test : array-like, default=None
         Test rows and their classes.
     n_neighbors : int, default=20
         Training rows that vote. Published numbers have 20 or, on large data, 200.
     temperature : float, default=0.07
         Above 0. Near 0 the nearest row decides alone; infinity counts all neighbours alike. The default is the paper's.
+    scoring : str, callable or None, default=None
+        As scikit-learn's, of a classifier with ``predict`` and ``predict_proba``; None is accuracy.
+    groups : array-like of shape (n_samples,) or None, default=None
+        Rows of one group (a person, a burst of photographs) are never on both sides of the split.
+    unlabeled_value : int or None, default=-1
+        As in :func:`skrep.evaluation.labelled_rows`.
     random_state : int, default=0
         Decides the split.
 
     Returns
     -------
     float
-        Share of the test rows that are given their class.
+        Share of the test rows that are given their class, or what `scoring` says.
 
     Raises
     ------
@@ -78,14 +91,16 @@ def knn_score(
         raise ValueError(f"n_neighbors={n_neighbors!r}: expected a whole number of neighbours, at least 1.")
     if not temperature > 0:
         raise ValueError(f"temperature={temperature!r}: expected a number above 0; the usual one is 0.07.")
-    if (X_test is None) != (y_test is None):
-        raise ValueError("one of X_test and y_test is missing; pass both, or neither to have a quarter held out.")
-    if X_test is None:
-        X, X_test, y, y_test = split(X, y, random_state)
-    check_classes(X, y, "training")
-    check_classes(X_test, y_test, "test")
-    if n_neighbors > len(y):
-        raise ValueError(f"n_neighbors={n_neighbors}, but there are {len(y)} training rows; choose at most as many.")
+    require_encoder(encoder)
+    data = hold_out(
+        "knn_score", X, y, X_test, y_test, groups=groups, unlabeled_value=unlabeled_value, random_state=random_state
+    )
+    if data.quantities:
+        raise ValueError("y are quantities, numbers with fractions; neighbours vote on classes. Use few_label_probe.")
+    if n_neighbors > len(data.y):
+        raise ValueError(
+            f"n_neighbors={n_neighbors}, but {len(data.y)} training rows have a label; choose at most as many."
+        )
 
     def votes(distances: np.ndarray) -> np.ndarray:
         """exp(cosine / temperature) over that of the nearest: of unit vectors, cosine = 1 - distance ** 2 / 2."""
@@ -93,22 +108,42 @@ def knn_score(
         with np.errstate(over="ignore"):  # a vote of 0 at very small temperatures
             return np.exp((closeness - closeness.max(axis=1, keepdims=True)) / temperature)
 
-    Z, Z_test = (unit_rows(part, "features", "knn_score") for part in encode(encoder, X, X_test))
-    zeros = ~Z.any(axis=1)
-    if zeros.any():  # a direction of their own: cosine 0 with all test rows
-        Z, Z_test = np.column_stack([Z, zeros]), np.column_stack([Z_test, np.zeros_like(Z_test[:, 0])])
     voters = KNeighborsClassifier(n_neighbors, weights=votes, algorithm="brute", metric="euclidean")
-    return float(voters.fit(Z, y).score(Z_test, y_test))
+    voters, scorer = probe_and_scorer(voters, scoring, data)
+    features = encode(encoder, data.X, data.X_test)
+    Z, Z_test = (unit_rows(part, "features", "knn_score", accept_sparse=True) for part in features)
+    Z = Z[data.known]
+    zeros = _are_zero(Z)
+    if zeros.any():  # a direction of their own: cosine 0 with all test rows
+        Z, Z_test = _beside(Z, zeros), _beside(Z_test, np.zeros(len(data.y_test)))
+    return float(scorer(voters.fit(Z, data.y), Z_test, data.y_test))
 
 
-def unit_rows(Z: Any, input_name: str, caller: str) -> np.ndarray:
+def _are_zero(Z: Any) -> np.ndarray:
+    """Which rows have no other number than 0."""
+    return np.asarray(abs(Z).max(axis=1).toarray().ravel() == 0 if issparse(Z) else ~Z.any(axis=1))
+
+
+def _beside(Z: Any, column: np.ndarray) -> Any:
+    """Features with one more column."""
+    if issparse(Z):
+        return hstack([Z, csr_array(column[:, np.newaxis].astype(Z.dtype))], format="csr")  # (n_samples, 1)
+    return np.column_stack([Z, column])
+
+
+def unit_rows(Z: Any, input_name: str, caller: str, accept_sparse: bool = False) -> Any:
     """Features divided by their length, of shape (n_samples, n_features), float32 or float64; zeros stay zeros.
 
     Raises ValueError, which names `input_name` and `caller`, unless they are a table of finite numbers.
     """
-    Z = check_array(Z, dtype=[np.float32, np.float64], input_name=input_name, estimator=caller)
+    sparse = "csr" if accept_sparse else False
+    Z = check_array(Z, accept_sparse=sparse, dtype=[np.float32, np.float64], input_name=input_name, estimator=caller)
     # scikit-learn's normalize leaves rows shorter than 1e-6 as they are
+    if issparse(Z):
+        largest = abs(Z).max(axis=1).toarray().ravel()  # (n_samples, 1) -> (n_samples,)
+        units = diags_array(1 / np.where(largest > 0, largest, 1)) @ Z
+        return (diags_array(1 / norm(units, axis=1).clip(min=1)) @ units).tocsr().astype(Z.dtype)
     largest = np.maximum(Z.max(axis=1), -Z.min(axis=1))[:, np.newaxis]
-    units: np.ndarray = Z / np.where(largest > 0, largest, 1)  # or squares of very large or small numbers would be lost
+    units = Z / np.where(largest > 0, largest, 1)  # or squares of very large or small numbers would be lost
     units /= np.linalg.norm(units, axis=1, keepdims=True).clip(min=1)  # below 1 are only zeros
     return units

@@ -1,5 +1,6 @@
 """The linear model behind an encoder, and the scale of the features that it sees."""
 
+import itertools
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -15,6 +16,9 @@ from sklearn.utils.validation import FLOAT_DTYPES, _check_sample_weight, check_i
 from skrep.params import Integer, Real, SequenceOf, check_params, param, params
 
 __all__ = ["CommonScaler", "PenalizedLogistic", "default_classifier", "default_regressor"]
+
+# Labels above which one fold tells penalties apart.
+ENOUGH = 1000
 
 
 def default_classifier() -> Pipeline:
@@ -142,9 +146,9 @@ class CommonScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 class PenalizedLogistic(ClassifierMixin, BaseEstimator):
     """Logistic regression with an L2 penalty whose strength is chosen by cross-validation.
 
-    The candidate with the lowest log loss in stratified folds is taken, the stronger penalty of equals. With fewer than
-    three labels of a class there is nothing to choose from, with very many the choice hardly matters, and with weights
-    of rows folds are not comparable: `C` is taken.
+    The candidate with the lowest log loss in stratified folds is taken, the stronger penalty of equals. With more than
+    1000 labels one fold decides. `C` is taken with fewer than three labels of a class, which do not suffice to
+    choose, with very many, where it would take long, and with weights of rows, which make folds incomparable.
 
     Parameters
     ----------
@@ -243,9 +247,10 @@ class PenalizedLogistic(ClassifierMixin, BaseEstimator):
         folds = StratifiedKFold(min(self.n_splits, int(counts.min())), shuffle=True, random_state=0)
         candidates = sorted(map(float, self.Cs))
         losses = np.zeros(len(candidates))
-        for train, test in folds.split(X, codes):
+        for train, test in itertools.islice(folds.split(X, codes), 1 if len(y) > ENOUGH else None):
+            model = LogisticRegression(max_iter=self.max_iter, tol=1e-3, warm_start=True)  # from one C to the next
             for i, C in enumerate(candidates):
-                model = LogisticRegression(C=C, max_iter=self.max_iter).fit(X[train], codes[train])
+                model.set_params(C=C).fit(X[train], codes[train])
                 losses[i] += len(test) * log_loss(codes[test], model.predict_proba(X[test]), labels=model.classes_)
         return candidates[int(losses.argmin())]
 

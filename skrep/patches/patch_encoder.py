@@ -15,7 +15,7 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from skrep.data import Source, read_images, refuse_groups
-from skrep.engine import all_or_nothing, draw_seed
+from skrep.engine import all_or_nothing, draw_seed, note_rows
 from skrep.engine.randomness import derive_seed
 from skrep.params import RANDOM_STATE, Integer, SequenceOf, check_params, param, params
 from skrep.patches.image_patches import ImagePatches
@@ -127,6 +127,7 @@ class PatchEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         with all_or_nothing(self):
             check_params(self)
             images = self._read(X, reset=True)
+            note_rows(self, len(images))
             seed = draw_seed(self.random_state)
             patches = _seeded(ImagePatches() if self.patches is None else self.patches, derive_seed(seed, 0))
             check_params(patches)

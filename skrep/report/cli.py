@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -20,7 +19,7 @@ from skrep.autoencoder import AutoEncoderTransformer
 from skrep.contrastive import SimCLRTransformer
 from skrep.decomposition import PCAEncoder
 from skrep.evaluation import compare
-from skrep.evaluation.few_label import as_rows
+from skrep.evaluation.held_out import as_rows
 from skrep.exceptions import DivergedError
 from skrep.report.html import require_report, write_report
 from skrep.report.progress import Progress
@@ -94,7 +93,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     compare_.add_argument("--report", metavar="FILE", type=Path, help="also write one HTML page with pictures")
     compare_.add_argument(
-        "--resamples", metavar="N", type=int, default=10, help="draws of labels for each budget (default: 10)"
+        "--resamples", metavar="N", type=int, default=10, help="draws of labels for each number of them (default: 10)"
     )
     compare_.add_argument(
         "--seed", metavar="N", type=int, default=0, help="decides the split, the draws and the encoders (default: 0)"
@@ -127,8 +126,6 @@ def run_compare(options: argparse.Namespace, command: str) -> int:
     rows = load(options.data, options.target, options.size)
     print("\n".join([str(rows), *rows.notes]), flush=True)
     encoders = make_encoders(names, rows, options.seed)
-    n_rarest = int(np.unique(rows.y, return_counts=True)[1].min())
-    budgets = [budget for budget in (1, 5, 10) if budget <= int(n_rarest * 0.7)]
     if options.budget is not None:
         print("  timing an epoch of each encoder ...", file=sys.stderr, flush=True)
     with contextlib.closing(Progress(sys.stderr)) as progress:
@@ -136,14 +133,13 @@ def run_compare(options: argparse.Namespace, command: str) -> int:
             encoders,
             rows.X,
             rows.y,
-            budgets=[*budgets, 1.0],
             n_resamples=options.resamples,
             random_state=options.seed,
             time_budget=options.budget,
             on_progress=progress,
         )
     print(f"{comparison.n_train} rows to learn from, {comparison.n_test} held out for testing.")
-    print("Test accuracy of StandardScaler + LogisticRegression on the features, by labels per class (labels in all);")
+    print("Test accuracy of a logistic regression on the features, by labels per class (labels in all);")
     print(f"mean ± standard deviation over {options.resamples} draws of labels, * is the best of a column.\n")
     print(comparison, flush=True)
     if options.report is not None:

@@ -21,7 +21,7 @@ from skrep.data import ImageFiles
 from skrep.displays import EmbeddingDisplay, FewLabelDisplay, TrainingCurveDisplay, ViewsDisplay
 from skrep.displays.grid import unit_range
 from skrep.evaluation.compare import Comparison, ComparisonRow
-from skrep.evaluation.few_label import describe_budget
+from skrep.evaluation.few_label import FewLabelScores
 from skrep.report.tables import LabelledRows
 
 __all__ = ["require_report", "write_report"]
@@ -126,20 +126,24 @@ def _interruption(comparison: Comparison) -> str:
 def _results(comparison: Comparison) -> str:
     scores = comparison.rows[0].scores
     heads = [
-        f'{escape(describe_budget(budget))} <span class="minor">{n} in all</span>'
-        for budget, n in zip(scores.budgets, scores.n_labels, strict=True)
+        f'{escape(name)} <span class="minor">{n} in all</span>'
+        for name, n in zip(scores.names, scores.n_labels, strict=True)
     ]
     names = ["encoder", "features", "fit, s", "transform, s", *heads]
     best = comparison.best()
-    body = [_line(row, best) for row in comparison.rows]
+    body = [_line(name, row, scores, best) for name, row, scores in comparison.lines()]
+    if scores.majority is not None:
+        cells = f"<td>{scores.majority:.3f}</td>" * len(scores.labels)
+        body.append(f'<tr><th scope="row">{scores.majority_name}</th><td></td><td></td><td></td>{cells}</tr>')
     for name, message in comparison.failed.items():
         body.append(
             f'<tr><th scope="row">{escape(name)}</th>'
             f'<td class="failed" colspan="{len(names) - 1}">failed: {escape(message)}</td></tr>'
         )
     table = (
-        '<div class="scroll" role="region" aria-label="Results" tabindex="0"><table><caption><span>Test accuracy by '
-        "labels per class, mean and standard deviation over draws of labels; the best of each column is bold."
+        '<div class="scroll" role="region" aria-label="Results" tabindex="0"><table><caption><span>Test '
+        f"{escape(scores.metric)} by labels per class, mean and standard deviation over draws of labels; the best of "
+        "each column is bold. Lines that say standardized: StandardScaler and LogisticRegression on the same features."
         "</span></caption>"
         "<thead><tr>"
         + "".join(f'<th scope="col">{name}</th>' for name in names)
@@ -148,29 +152,30 @@ def _results(comparison: Comparison) -> str:
     return _section("Results", _tiles(comparison), table)
 
 
-def _line(row: ComparisonRow, best: np.ndarray) -> str:
-    cells = [f"<td>{row.n_features}</td><td>{row.fit_seconds:.2f}</td><td>{row.transform_seconds:.2f}</td>"]
-    for mean, sd, score, top in zip(row.scores.mean, row.scores.sd, row.scores.scores, best, strict=True):
+def _line(name: str, row: ComparisonRow, scores: FewLabelScores, best: np.ndarray) -> str:
+    facts = [str(row.n_features), f"{row.fit_seconds:.2f}", f"{row.transform_seconds:.2f}"]
+    cells = [f"<td>{fact}</td>" for fact in (facts if scores is row.scores else [""] * 3)]
+    for mean, sd, score, top in zip(scores.mean, scores.sd, scores.scores, best, strict=True):
         number = f"<strong>{mean:.3f}</strong>" if mean.round(3) == top else f"{mean:.3f}"
         spread = f' <span class="minor">± {sd:.3f}</span>' if len(score) > 1 else ""
         cells.append(f"<td>{number}{spread}</td>")
-    return f'<tr><th scope="row">{escape(row.name)}</th>{"".join(cells)}</tr>'
+    return f'<tr><th scope="row">{escape(name)}</th>{"".join(cells)}</tr>'
 
 
 def _tiles(comparison: Comparison) -> str:
-    """The best encoder for each budget, and what it gains over the baselines."""
-    tiles = []
-    means = {row.name: row.scores.mean for row in comparison.rows}
-    for i, budget in enumerate(comparison.rows[0].scores.budgets):
-        winner = max(means, key=lambda name: means[name][i].round(3))
+    """The best encoder for each number of labels, and what it gains over the baselines."""
+    tiles, lines = [], comparison.lines()
+    for i, count in enumerate(comparison.rows[0].scores.names):
+        winner, winning_row, winning = max(lines, key=lambda line: line[2].mean[i].round(3))
         gains = [
-            f'<span class="minor">{means[winner][i] - means[baseline][i]:+.3f} over {baseline}</span>'
-            for baseline in ("raw", "random")
-            if baseline in means and baseline != winner
+            f'<span class="minor">{winning.mean[i] - max(baseline):+.3f} over {name}</span>'
+            for name in ("raw", "random")
+            if (baseline := [scores.mean[i] for _, row, scores in lines if row.name == name])
+            and name != winning_row.name
         ]
         tiles.append(
-            f'<li><span class="minor">best with {escape(describe_budget(budget))}</span>'
-            f'<span class="number">{means[winner][i]:.3f}</span><span>{escape(winner)}</span>{"".join(gains)}</li>'
+            f'<li><span class="minor">best with {escape(count)}</span>'
+            f'<span class="number">{winning.mean[i]:.3f}</span><span>{escape(winner)}</span>{"".join(gains)}</li>'
         )
     return f'<ul class="tiles">{"".join(tiles)}</ul>'
 

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skrep.data import Matrix, read_matrix, refuse_groups
 from skrep.data.sources import tensor_to_array
-from skrep.engine import all_or_nothing, draw_seed, resolve_device
+from skrep.engine import all_or_nothing, draw_seed, note_rows, resolve_device
 from skrep.params import RANDOM_STATE, Integer, Real, check_params, param, params
 from skrep.sparse.coding import Coding, objective, products, too_large
 from skrep.sparse.learning import DictionaryLearning, first_atoms
@@ -183,6 +183,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         with all_or_nothing(self):
             data, random = self._begin(X, reset=True, min_samples=2 if self.dictionary is None else 1)
             if self.dictionary is None:
+                note_rows(self, len(data))
                 self._learn(data, random)
         return self
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from skrep.data import refuse_groups
-from skrep.params import Integer, param, params
+from skrep.params import Integer, SharedRows, param, params
 from skrep.text.reading import (
     DocumentInput,
     is_iterator,
@@ -37,7 +37,7 @@ SENTENCE_ENDS = (".", "!", "?", "\u3002", "\uff01", "\uff1f", "\u2026")  # of Ch
 
 
 @params(kw_only=True)
-class TokenReader(DocumentInput):
+class TokenReader(SharedRows, DocumentInput):
     """What an estimator of documents learns of their tokens, and how it reads documents then.
 
     Parameters

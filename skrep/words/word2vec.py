@@ -17,9 +17,9 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from skrep.data import refuse_groups
-from skrep.engine import all_or_nothing, draw_seed, resolve_device
+from skrep.engine import all_or_nothing, draw_seed, note_rows, resolve_device
 from skrep.engine.randomness import derive_seed
-from skrep.params import RANDOM_STATE, Integer, Real, check_params, param, params
+from skrep.params import RANDOM_STATE, Integer, Real, SharedRows, check_params, param, params
 from skrep.text import (
     POOLINGS,
     TextInput,
@@ -52,7 +52,7 @@ _FITTED = {
 
 
 @params
-class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, TransformerMixin, WordLearner):
+class Word2VecTransformer(SharedRows, TextInput, ClassNamePrefixFeaturesOutMixin, TransformerMixin, WordLearner):
     r"""Vectors of words, learned from raw texts, and documents as means of their words.
 
     Skip-gram predicts each word from every word near it, CBOW from the mean of them all. A prediction is not held
@@ -333,6 +333,7 @@ class Word2VecTransformer(TextInput, ClassNamePrefixFeaturesOutMixin, Transforme
         self._forget()
         self.tokenizer_ = learned_tokenizer(self, self.tokenizer, X, self.unlabeled)
         documents = self._tokenise(X, (), grow=True)
+        note_rows(self, documents.stream.n_documents)
         everything = documents
         if self.unlabeled is not None:
             more = self._tokenise(self.unlabeled, documents.words, grow=True)

@@ -43,7 +43,7 @@ def assert_same_bits(estimator, expected):
 @pytest.mark.exhaustive
 def test_it_beats_pixels_and_the_untrained_network_with_few_labels(images, digits):
     encoder = MoCoTransformer(max_epochs=15, random_state=0)
-    probe = {"budgets": [5], "n_resamples": 10}
+    probe = {"labels": [5], "n_resamples": 10}
     moco, raw, random = (
         few_label_probe(e, X, digits[1], **probe).mean[0]
         for e, X in [(encoder, images), (None, digits[0]), (RandomEncoder(like=encoder), images)]

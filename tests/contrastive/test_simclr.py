@@ -27,7 +27,7 @@ def quick(**options):
 
 def test_it_beats_pixels_and_the_untrained_network_with_few_labels(images, digits):
     encoder = SimCLRTransformer(max_epochs=15, random_state=0)
-    probe = {"budgets": [5], "n_resamples": 10}
+    probe = {"labels": [5], "n_resamples": 10}
     simclr, raw, random = (
         few_label_probe(e, X, digits[1], **probe).mean[0]
         for e, X in [(encoder, images), (None, digits[0]), (RandomEncoder(like=encoder), images)]

@@ -14,7 +14,7 @@ def scores(n_labels=(10, 50, 1347), seed=0):
 def test_lines_and_bands_are_the_scores(digits):
     X, y = digits
     comparison = compare(
-        {"raw": None, "pca": PCAEncoder(4)}, X[:200], y[:200], budgets=[5, 1, 1.0], n_resamples=3
+        {"raw": None, "pca": PCAEncoder(4)}, X[:200], y[:200], labels=[5, 1, 1.0], n_resamples=3
     )  # not in order
     display = FewLabelDisplay.from_comparison(comparison)
     assert list(display.lines_) == ["raw", "pca"]

@@ -6,16 +6,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from skrep import AutoEncoderTransformer, PCAEncoder, RandomEncoder
 from skrep.data import ImageFiles
 from skrep.evaluation import compare, few_label_probe
-from skrep.evaluation.few_label import as_rows
+from skrep.evaluation.held_out import as_rows
 from skrep.exceptions import DivergedError
 
-QUICK = {"budgets": [2], "n_resamples": 2}
+QUICK = {"labels": [2], "n_resamples": 2}
 
 
 class Raises(TransformerMixin, BaseEstimator):
@@ -24,6 +25,9 @@ class Raises(TransformerMixin, BaseEstimator):
 
     def fit(self, X, y=None):
         raise self.error
+
+    def transform(self, X):
+        raise AssertionError("not fitted")
 
 
 @pytest.fixture
@@ -188,8 +192,8 @@ def test_the_first_error_is_raised_if_all_fail(digits):
 
 
 def test_what_cannot_be_drawn_is_told_before_anything_is_fitted(digits):
-    with pytest.raises(ValueError, match=r"budget\b.*\b500\b.*\bclass\b"):
-        compare({"a": Raises(AssertionError("fitted"))}, *digits, budgets=[500])
+    with pytest.raises(ValueError, match=r"\b500 labels per class\b"):
+        compare({"a": Raises(AssertionError("fitted"))}, *digits, labels=[500])
 
 
 def test_ctrl_c_keeps_what_is_done(digits):
@@ -200,3 +204,44 @@ def test_ctrl_c_keeps_what_is_done(digits):
     assert "interrupted during stop" in str(result)
     with pytest.raises(KeyboardInterrupt):
         compare({"stop": stop, "raw": None}, *digits, **QUICK)
+
+
+# --- the table ---------------------------------------------------------------------------------------------------
+
+
+def test_baselines_are_scored_by_the_usual_probe_too(digits):
+    X, y = digits
+    auto = AutoEncoderTransformer(4, max_epochs=1, random_state=0)
+    result = compare({"raw": None, "pca": PCAEncoder(8), "auto": make_pipeline(StandardScaler(), auto)}, X, y, **QUICK)
+    raw, pca, trained = result.rows
+    assert trained.standardized is None
+    usual = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
+    for row, encoder in ((raw, None), (pca, PCAEncoder(8))):
+        alone = few_label_probe(encoder, X, y, **QUICK, probe=usual)
+        np.testing.assert_array_equal(row.standardized.scores, alone.scores)
+    names = [name for name, _, _ in result.lines()]
+    assert names == ["raw", "raw, standardized", "pca", "pca, standardized", "auto"]
+    assert result.best()[0] == max(scores.mean.round(3)[0] for _, _, scores in result.lines())
+    last = str(result).splitlines()[-1]
+    assert last.split() == ["commonest", "class", f"{raw.scores.majority:.3f}"]
+    chosen = compare({"raw": None}, X, y, **QUICK, probe=usual)
+    assert chosen.rows[0].standardized is None  # whoever chooses a probe has chosen
+    np.testing.assert_array_equal(chosen.rows[0].scores.scores, raw.standardized.scores)
+
+
+def test_classes_are_listed_as_failed_and_fitted_encoders_used_as_they_are(digits):
+    X, y = digits
+    fitted = PCAEncoder(3).fit(X[:50])
+    result = compare({"class": PCAEncoder, "raw": None, "fitted": fitted}, X, y, **QUICK, time_budget=100)
+    assert list(result.failed) == ["class"]
+    assert "PCAEncoder()" in result.failed["class"]
+    assert result.rows[1].encoder is fitted
+    np.testing.assert_array_equal(fitted.mean_, X[:50].mean(axis=0))
+
+
+@pytest.mark.parametrize(
+    ("encoders", "got"), [([None, PCAEncoder()], "a list"), ({}, "empty"), (PCAEncoder(), "a PCA")]
+)
+def test_encoders_have_names(digits, encoders, got):
+    with pytest.raises(TypeError, match=rf"encoders is {got}.*\bdict\b"):
+        compare(encoders, *digits)

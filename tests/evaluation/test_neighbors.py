@@ -6,7 +6,7 @@ from sklearn.decomposition import TruncatedSVD
 
 from skrep import PCAEncoder
 from skrep.evaluation import knn_score
-from skrep.evaluation.few_label import split
+from skrep.evaluation.held_out import hold_out
 from skrep.evaluation.neighbors import unit_rows
 
 
@@ -61,7 +61,7 @@ def test_extreme_temperatures(blobs):
         alike = naive_score(Z, y, Z_test, y_test, temperature=temperature)
         assert knn_score(None, Z, y, Z_test, y_test, temperature=temperature) == alike != nearest
     opposite = np.array([[-1.0, 0.0], [-2.0, 0.0]])  # exp(-1 / 0.001) is 0
-    assert knn_score(None, opposite, [0, 0], [[1.0, 0.0]], [0], n_neighbors=2, temperature=0.001) == 1
+    assert knn_score(None, opposite, [0, 1], [[1.0, 0.0]], [0], n_neighbors=2, temperature=0.001) == 1
 
 
 def test_equal_votes_go_to_the_first_class():
@@ -100,7 +100,8 @@ def test_lengths_play_no_part(dtype, blobs):
 
 def test_estimators_fitted_or_not_and_the_split_of_the_probe(digits):
     X, y = digits
-    X_train, X_test, y_train, y_test = split(X, y, 3)
+    data = hold_out("test", X, y, random_state=3)
+    X_train, X_test, y_train, y_test = data.X, data.X_test, data.y, data.y_test
     unfitted = PCAEncoder(8)
     fitted = PCAEncoder(8).fit(X_train)
     by_hand = knn_score(None, fitted.transform(X_train), y_train, fitted.transform(X_test), y_test)
@@ -136,6 +137,8 @@ def test_what_rows_may_be(digits):
         ({"y_test": np.zeros(3)}, "X_test.*y_test"),
         ({"X_test": np.zeros((3, 64)), "y_test": np.zeros(2)}, r"\b3 test\b.*\b2\b"),
         ({"X_test": np.zeros((3, 64)), "y_test": np.zeros(3), "y": np.zeros(599)}, r"\b600 training\b.*\b599\b"),
+        ({"y": np.linspace(0, 1, 600)}, r"\bquantities\b.*\bfew_label_probe\b"),
+        ({"scoring": "roc_auc_ovr_of"}, "roc_auc_ovr_of"),
         ({"X": np.full((600, 64), np.nan)}, "Input features contains NaN"),
         ({"X": np.full((600, 64), np.inf)}, "Input features contains infinity"),
     ],
@@ -144,6 +147,9 @@ def test_bad_requests(change, message, digits):
     class NeverFitted:
         def fit(self, X):
             raise AssertionError("a bad request is found before anything is fitted")
+
+        def transform(self, X):
+            raise AssertionError("nothing is fitted")
 
     encoder = None if "X" in change else NeverFitted()
     with pytest.raises(ValueError, match=message):

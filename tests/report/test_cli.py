@@ -21,6 +21,9 @@ class Fails(TransformerMixin, BaseEstimator):
     def fit(self, X, y=None):
         raise self.error
 
+    def transform(self, X):
+        raise AssertionError("not fitted")
+
 
 @pytest.fixture
 def mixed(tmp_path):

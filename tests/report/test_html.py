@@ -60,7 +60,7 @@ def images():
 
 
 def report(rows, path, encoders, **options):
-    comparison = compare(encoders, rows.X, rows.y, budgets=[1, 1.0], n_resamples=3, **options)
+    comparison = compare(encoders, rows.X, rows.y, labels=[1, 1.0], n_resamples=3, **options)
     write_report(path, comparison, rows, {"Command": "python -m skrep '<x>'", "Seed": "0"})
     return comparison, path.read_text(encoding="utf8")
 
@@ -111,20 +111,20 @@ def test_numbers_are_those_of_the_comparison(images, tmp_path):
     page = Page(text)
     head, *body = page.cells
     assert head == ["encoder", "features", "fit, s", "transform, s", "1 a class 3 in all", "all labels 45 in all"]
-    for cells, row in zip(body, comparison.rows, strict=True):
-        few, every = row.scores.mean
+    assert [cells[0] for cells in body] == ["raw", "raw, standardized", "auto", "commonest class"]
+    for cells, (name, row, scores) in zip(body[:-1], comparison.lines(), strict=True):
+        few, every = scores.mean
+        facts = [str(row.n_features), f"{row.fit_seconds:.2f}", f"{row.transform_seconds:.2f}"]
         assert cells == [
-            row.name,
-            str(row.n_features),
-            f"{row.fit_seconds:.2f}",
-            f"{row.transform_seconds:.2f}",
-            f"{few:.3f} ± {row.scores.sd[0]:.3f}",
+            name,
+            *(facts if scores is row.scores else [""] * 3),
+            f"{few:.3f} ± {scores.sd[0]:.3f}",
             f"{every:.3f}",
         ]
     bold = re.findall(r"<td><strong>([\d.]+)</strong>", text)
-    best = [f"{max(row.scores.mean[i] for row in comparison.rows):.3f}" for i in (0, 1)]
+    best = [f"{max(scores.mean[i] for _, _, scores in comparison.lines()):.3f}" for i in (0, 1)]
     assert set(bold) == set(best)
-    assert [attributes["scope"] for attributes in page.all("th")] == ["col"] * 6 + ["row"] * 2
+    assert [attributes["scope"] for attributes in page.all("th")] == ["col"] * 6 + ["row"] * 4
 
 
 def test_failed_and_cut_encoders_are_told(images, tmp_path):
