@@ -2,7 +2,7 @@
 
 Test accuracy at 1, 5 and 10 labels a class, mean over draws, of StandardScaler + LogisticRegression (old) and of
 ``skrep.evaluation.default_classifier`` (new) on the same features and draws. A rotation, all principal components, has
-the information of the raw columns: a fair probe gives both the same. Encoders are trained briefly, all on the same rows.
+the information of the raw columns: a fair probe gives both the same. Encoders are trained briefly, on the same rows.
 ``--quick`` takes one table.
 """
 
