@@ -15,7 +15,7 @@ from skrep.backbones import (
     InputEncoder,
     MLPModule,
     TiedLinear,
-    by_common_scale,
+    by_units,
     default_widths,
     make_encoder,
 )
@@ -61,9 +61,8 @@ class AutoEncoderTransformer(TorchTransformer):
     for which it must learn how columns depend on one another. With ``noise=0`` it is the plain one; without hidden
     layers either, its code spans the subspace of the first principal components (Baldi & Hornik 1989).
 
-    Tables pass through a multilayer perceptron, images through convolutions. Columns are centred, and all divided by
-    one common scale, inside the network; columns in different units are better standardised one by one beforehand, as
-    for PCA. Images are scaled to [0, 1] and standardised channel by channel.
+    Tables pass through a multilayer perceptron, images through convolutions. Columns may
+    come in any units (`scale`). Images are scaled to [0, 1] and standardised channel by channel.
 
     Parameters
     ----------
@@ -82,6 +81,10 @@ class AutoEncoderTransformer(TorchTransformer):
         own. Noise makes better features, no noise (0) the better compression.
     tied : bool, default=False
         For tables: whether the decoder's weights are the encoder's, transposed.
+    scale : {"auto", "columns", "common"}, default="auto"
+        For tables: whether each column is divided by its own standard deviation inside the network, or all by one
+        number, as for PCA. "auto" takes each column's own where they come in different units, told by their ranges, and
+        one number where they are alike, as pixels are.
     loss : {"mse", "bernoulli"}, default="mse"
         "mse" is the squared error; "bernoulli" the cross-entropy of values in [0, 1], such as binary columns or the
         pixels of images.
@@ -117,6 +120,7 @@ class AutoEncoderTransformer(TorchTransformer):
     backbone: Any = param(BaseEstimator, nn.Module, None, default=None)
     noise: Any = param(Real(low=0), GaussianNoise, MaskingNoise, default=0.5)
     tied: bool = param(bool, default=False)
+    scale: str = param("auto", "columns", "common", default="auto")
     loss: str = param("mse", "bernoulli", default="mse")
 
     reads = ("table", "images")
@@ -126,7 +130,7 @@ class AutoEncoderTransformer(TorchTransformer):
         """Hook: encoder and decoder."""
         bernoulli = self.loss == "bernoulli"
         if len(data.shape) == 3:
-            self._refuse("images", hidden=None, activation="gelu", tied=False)
+            self._refuse("images", hidden=None, activation="gelu", tied=False, scale="auto")
             encoder, width = make_encoder(data, self.backbone, self.n_components or 64)
             return AutoEncoder(encoder, ConvDecoder(width, data.shape), bernoulli)
         self._refuse("tables", backbone=None)
@@ -140,7 +144,7 @@ class AutoEncoderTransformer(TorchTransformer):
             for linear in reversed(mlp.linears):
                 layers += [TiedLinear(linear), ACTIVATIONS[self.activation]()]
             decoder = nn.Sequential(*layers[:-1])
-        return AutoEncoder(InputEncoder(Units(), by_common_scale(*data.moments()), mlp), decoder, bernoulli)
+        return AutoEncoder(InputEncoder(Units(), by_units(data, self.scale), mlp), decoder, bernoulli)
 
     def _refuse(self, kind: str, **defaults: Any) -> None:
         """An error for parameters that these data have no use for."""

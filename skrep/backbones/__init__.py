@@ -12,7 +12,7 @@ from skrep.backbones.boltzmann import (
     entropy,
 )
 from skrep.backbones.convnet import ConvDecoder, ConvNet, ConvNetModule
-from skrep.backbones.encoder import InputEncoder, make_encoder
+from skrep.backbones.encoder import InputEncoder, by_units, make_encoder
 from skrep.backbones.layers import Linear, Pixels, Standardize, TiedLinear, by_channel, by_column, by_common_scale
 from skrep.backbones.mlp import ACTIVATIONS, MLP, MLPModule, WideAndDeep, WideAndDeepModule, default_widths
 from skrep.backbones.momentum import cosine_between, follow
@@ -53,6 +53,7 @@ __all__ = [
     "by_channel",
     "by_column",
     "by_common_scale",
+    "by_units",
     "cosine_between",
     "default_bits",
     "default_widths",

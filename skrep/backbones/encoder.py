@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from skrep.backbones.convnet import ConvNet
-from skrep.backbones.layers import Linear, Pixels, Standardize, by_channel, by_column
+from skrep.backbones.layers import Linear, Pixels, Standardize, by_channel, by_column, by_common_scale
 from skrep.backbones.mlp import WideAndDeep
-from skrep.data import Source
+from skrep.data import Source, units_differ
 
-__all__ = ["InputEncoder", "make_encoder"]
+__all__ = ["InputEncoder", "by_units", "make_encoder"]
 
 # Images from which the mean and spread of the channels are taken.
 MOMENT_IMAGES = 10_000
@@ -137,7 +137,7 @@ def make_encoder(
     scale: nn.Module
     standardize: nn.Module
     if is_table:
-        scale, standardize = by_column(*data.moments()), nn.Identity()
+        scale, standardize = by_units(data), nn.Identity()
     else:
         low, high = data.pixel_range()
         scale = Pixels(low, high)
@@ -154,6 +154,26 @@ def make_encoder(
     encoder.backbone = nn.Sequential(network, Linear(width, n_components))
     encoder.layer = None if encoder.layer is None else f"0.{encoder.layer}"
     return encoder, n_components
+
+
+def by_units(data: Source, scale: str = "auto") -> Standardize:
+    """Centre the columns of a table, and divide each by its own spread or all by one number.
+
+    Parameters
+    ----------
+    data : Source
+        The training rows.
+    scale : {"auto", "columns", "common"}, default="auto"
+        "columns" is :func:`by_column`, "common" :func:`by_common_scale`. "auto" takes the columns' own where they come
+        in different units, told by their ranges (:func:`skrep.data.units_differ`), and a common one where they are
+        alike: pixels at the margin would be as loud as those in the middle, and with them their noise.
+    """
+    mean, variance = data.moments()
+    if scale == "columns" or (scale == "auto" and units_differ(*(part.numpy() for part in data.column_range()))):
+        return by_column(mean, variance)
+    common = by_common_scale(mean, variance)
+    common.scale = common.scale.expand(len(mean)).clone()  # as the other, whichever was taken
+    return common
 
 
 def _standardize_images(data: Source, low: float, high: float) -> Standardize:

@@ -209,6 +209,15 @@ class Source(ABC):
             self._range = min(low), max(high)
         return self._range
 
+    def column_range(self) -> tuple[Tensor, Tensor]:
+        """Smallest and largest value of each column over the rows, each of `shape`, float64."""
+        low = torch.full(self.shape, torch.inf, dtype=torch.float64)
+        high = -low
+        for block in self.blocks():
+            least, largest = block.aminmax(dim=0)
+            low, high = torch.minimum(low, least.double()), torch.maximum(high, largest.double())
+        return low, high
+
     def require_unit_interval(self, what: str, instead: str) -> None:
         """Raise ValueError unless all values can be probabilities: `what` needs that, `instead` does not."""
         low, high = self.range()
@@ -415,6 +424,9 @@ class ShapeSource(Source):
         if known != name:
             raise ValueError(f"they ask for {name} of the data, the file has {known}")
         return value
+
+    def column_range(self) -> tuple[Tensor, Tensor]:
+        return self._moments  # type: ignore[return-value]  # zeros and ones
 
     def subset(self, index: Tensor) -> Self:
         return self

@@ -10,8 +10,7 @@ from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold, tra
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.multiclass import type_of_target
 
-from skrep.data import ImageFiles, as_targets, labelled_rows, report_set_aside
-from skrep.data.units import units_differ
+from skrep.data import ImageFiles, as_targets, labelled_rows, report_set_aside, units_differ
 from skrep.evaluation.labels import take_labels
 from skrep.evaluation.rows import as_sized, count_rows, take_rows
 
