@@ -296,7 +296,7 @@ def test_progress_bar(table, capfd):
     shown = capfd.readouterr()
     assert "loss=" in shown.err
     assert "samples/s" in shown.err
-    assert "epoch=3/3" in shown.err
+    assert "3/3 epochs" in shown.err
     assert "epoch 3/3  loss" in shown.out + shown.err
     Simple(max_epochs=3, verbose=0).fit(table)
     assert capfd.readouterr() == ("", "")
