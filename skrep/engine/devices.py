@@ -1,10 +1,20 @@
 """Where training runs, and in which precision."""
 
+import functools
+import platform
+import warnings
+from pathlib import Path
+
 import torch
 
 from skrep.engine.ranks import local_rank
 
-__all__ = ["resolve_device", "resolve_precision"]
+__all__ = ["resolve_device", "resolve_precision", "warn_if_emulated"]
+
+CPUINFO = Path("/proc/cpuinfo")
+
+# What a processor with bfloat16 instructions has among its flags: x86 the first two, Arm the last.
+BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 
 
 def resolve_device(device: str) -> torch.device:
@@ -47,3 +57,34 @@ def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
     if precision == "auto":
         return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
     return torch.bfloat16 if precision == "bfloat16" else torch.float32
+
+
+def warn_if_emulated(precision: str, device: torch.device) -> None:
+    """Warn of ``precision="bfloat16"`` where the processor has no instructions for it.
+
+    Warns
+    -----
+    UserWarning
+        By the processor's flags, never by a timing; nothing where they are not known.
+    """
+    if precision == "bfloat16" and device.type == "cpu" and computes_in_bfloat16() is False:
+        warnings.warn(
+            "precision='bfloat16' on a processor without bfloat16 instructions: torch emulates them, and training can "
+            "take 40 times as long as in float32. Use precision='float32'.",
+            UserWarning,
+            stacklevel=5,
+        )
+
+
+@functools.cache
+def computes_in_bfloat16() -> bool | None:
+    """Whether the processor has bfloat16 instructions; None where that is not known."""
+    try:
+        lines = CPUINFO.read_text().splitlines()
+    except OSError:  # not Linux
+        lines = []
+    for key, _, flags in (line.partition(":") for line in lines):
+        if key.strip().lower() in ("flags", "features"):
+            return bool(BFLOAT16_FLAGS & set(flags.split()))
+    ask = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # private, and not in every torch
+    return bool(ask()) if ask is not None and platform.machine().lower() in ("x86_64", "amd64") else None

@@ -16,7 +16,7 @@ from torch import nn
 
 from skrep.data import Source, refuse_other_units
 from skrep.engine.checkpoints import RunFolder, fingerprint
-from skrep.engine.devices import resolve_device, resolve_precision
+from skrep.engine.devices import resolve_device, resolve_precision, warn_if_emulated
 from skrep.engine.identity import is_foreign, plain_callback, run_key
 from skrep.engine.interrupts import DeferredInterrupt
 from skrep.engine.net import Net
@@ -197,11 +197,13 @@ def _whole_groups(groups: torch.Tensor, fraction: float, seed: int) -> tuple[tor
 
 def _build(method: Any, data: Source, seed: int) -> Net:
     method._seed = seed
+    device = resolve_device(method.device)
+    warn_if_emulated(method.precision, device)
     # torch imports much of itself with the first optimizer; an interrupted import would break the process
     with DeferredInterrupt():
         module = method._build(data, seed)
         batch_size, epochs = plan(method, data, module)
-        net: Net = make_net(method, module, seed, batch_size, epochs, resolve_device(method.device)).initialize()
+        net: Net = make_net(method, module, seed, batch_size, epochs, device).initialize()
     method.net_ = net
     _check(method, data)
     return net

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from skrep.data import Batch, Source
 from skrep.engine.checkpoints import RunFolder
+from skrep.engine.duration import Duration
 from skrep.engine.interrupts import DeferredInterrupt
 from skrep.engine.nested import map_nested
 from skrep.engine.progress import Progress
@@ -137,7 +138,8 @@ class Loop:
         self.ranks.start_alike(net.module_)
         planned = self.epochs if net.budget_seconds is None else None
         n_rows = self.data.rows_per_epoch
-        progress = Progress(net.label, planned, n_rows, net.verbose if self.ranks.is_first else 0)
+        verbose, duration = (net.verbose, self._duration()) if self.ranks.is_first else (0, None)
+        progress = Progress(net.label, planned, n_rows, verbose, duration=duration)
         progress.skip(net.epoch_ * n_rows + net.seen_)
         watched = {"dataset_train": self.data, "dataset_valid": self.valid}
         with contextlib.ExitStack() as stack:
@@ -211,8 +213,7 @@ class Loop:
                 net.history.record_batch("train_loss", step["loss"].item())
                 net.history.record_batch("train_batch_size", n_rows)
                 net.notify("on_batch_end", batch=pair, training=True, **step)
-            if not progress.silent:
-                progress.advance(n_rows)
+            progress.advance(n_rows)
             if interrupt.pending:
                 raise KeyboardInterrupt
             if self.is_final and self._clock() >= 1:
@@ -225,6 +226,15 @@ class Loop:
         """Seconds that the run has taken, in all processes that continued it."""
         seconds: float = self.spent_before + time.monotonic() - self.began
         return seconds
+
+    def _duration(self) -> Duration | None:
+        """What estimates the time of the fit; None for ``partial_fit``, whose one pass nothing shortens."""
+        if not self.is_final:
+            return None
+        net = self.net
+        limit = None if net.budget_seconds is None else net.budget_seconds - self.spent_before
+        may_stop = net.early_stopping is not None
+        return Duration(net.label, self.epochs, self.data.rows_per_epoch, limit=limit, may_stop=may_stop)
 
     def _clock(self) -> float:
         """Share of the time that is gone; 0 where there is no limit."""

@@ -254,6 +254,7 @@ class WordLearner(BaseEstimator):
                 lr=self._peak_lr(),
                 min_lr=self.min_lr,
                 run=run,
+                is_fit=True,
             )
             self.history_ = training.train(saved)
             self._take(training)
@@ -314,6 +315,7 @@ class WordLearner(BaseEstimator):
         held_out: TokenStream | None = None,
         n_epochs: int = 1,
         run: RunFolder | None = None,
+        is_fit: bool = False,
     ) -> Training:
         return Training(
             weights=self._weights(),
@@ -327,6 +329,7 @@ class WordLearner(BaseEstimator):
             run=run,
             label=type(self).__name__,
             verbose=int(self.verbose),
+            is_fit=is_fit,
         )
 
     def _take(self, training: Training) -> None:

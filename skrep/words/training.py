@@ -10,6 +10,7 @@ import numpy as np
 
 from skrep.data import ahead
 from skrep.engine import RunFolder
+from skrep.engine.duration import Duration
 from skrep.engine.interrupts import DeferredInterrupt
 from skrep.engine.progress import Progress
 from skrep.engine.randomness import derive_seed
@@ -67,6 +68,8 @@ class Training:
         What the progress bar calls it.
     verbose : int
         Whether there is one.
+    is_fit : bool
+        Whether `max_epochs` decides how long it takes, which is said where that is long.
     """
 
     weights: Weights
@@ -80,6 +83,7 @@ class Training:
     run: RunFolder | None
     label: str
     verbose: int
+    is_fit: bool
 
     def train(self, saved: dict[str, Any] | None) -> list[dict[str, Any]]:
         """Train to the end, from a saved state or from the start; the loss of each epoch."""
@@ -94,7 +98,9 @@ class Training:
         if self._epoch == self.n_epochs:
             return self._history
         starts = _block_starts(self.stream)
-        progress = Progress(self.label, self.n_epochs, len(self.stream), self.verbose, "words")
+        size = self.n_epochs, len(self.stream)
+        duration = Duration(self.label, *size, change="max_epochs") if self.is_fit else None
+        progress = Progress(self.label, *size, self.verbose, "words", duration)
         with DeferredInterrupt() as interrupt:
             try:
                 while self._epoch < self.n_epochs:

@@ -462,6 +462,7 @@ def test_the_best_weights_and_the_rows_that_are_held_out(dictionary, images):
         assert encoder.net_.module_.dictionary.rows.max() < 180
 
 
+@pytest.mark.filterwarnings("ignore:precision='bfloat16'")  # of processors that emulate it
 @pytest.mark.parametrize("dictionary", DICTIONARIES)
 def test_half_precision(dictionary, images, table):
     for X, options in [(images[:100], {"bn_splits": 2} if dictionary == "queue" else {}), (table, {"backbone": None})]:

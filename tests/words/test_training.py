@@ -1,14 +1,17 @@
 """Passes over words: blocks, learning rate, losses, and runs that are interrupted, killed and taken up again."""
 
 import itertools
+import logging
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +22,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 import skrep.words.training
+from skrep.engine import duration
 from skrep.engine.checkpoints import RunFolder
 from skrep.exceptions import CheckpointWarning
 from skrep.solvers.word2vec_steps import CompiledWeights
@@ -278,6 +282,21 @@ def test_progress(verbose, capsys, small_blocks):
     told = shown.out + shown.err
     assert ("words" in told) == ("valid" in told) == (verbose > 0)
     assert ("epoch 2/2" in told) == (verbose > 1)
+    assert ("2/2 epochs" in told) == (verbose > 0)
+
+
+def test_a_long_fit_says_so(monkeypatch, caplog, small_blocks):
+    caplog.set_level(logging.INFO, logger="skrep")
+    quick().fit(TEXTS)
+    assert not caplog.messages
+    monkeypatch.setattr(duration, "time", SimpleNamespace(monotonic=itertools.count(0, 5).__next__))  # a block is 5 s
+    encoder = quick(max_epochs=2).fit(TEXTS)
+    (message,) = caplog.messages
+    assert re.match(
+        r"Word2VecTransformer: fit will take about \d+ minutes, for 2 epochs\..* set max_epochs\.$", message
+    )
+    encoder.partial_fit(TEXTS)
+    assert len(caplog.messages) == 1
 
 
 # --- interrupted -----------------------------------------------------------------------------------------------------
