@@ -195,8 +195,7 @@ class PCAEncoder(PCA):
                 self._fit_chunks(X)
             else:
                 super().fit(X, y)
-                self._refuse_overflow()
-            note_rows(self, int(self.n_samples_))
+                self._end_fit()
         return self
 
     def fit_transform(self, X: Any, y: Any = None, *, groups: Any = None) -> Any:
@@ -225,11 +224,9 @@ class PCAEncoder(PCA):
             X = self._forget_and_read(X)
             if takes_chunks(X, self.batch_size, self.svd_solver):
                 self._fit_chunks(X)
-                note_rows(self, int(self.n_samples_))
                 return self.transform(X)
             features = super().fit_transform(X, y)
-            self._refuse_overflow()
-            note_rows(self, int(self.n_samples_))
+            self._end_fit()
             return self._finite(features)
 
     def partial_fit(self, X: Any, y: Any = None, *, groups: Any = None) -> Self:
@@ -384,6 +381,7 @@ class PCAEncoder(PCA):
         self._validate_params()
         self._add(*self._read_scatter(X, reset=True))
         self._find_axes(ValueError)
+        note_rows(self, int(self.n_samples_))
 
     def _read_scatter(self, X: Any, *, reset: bool) -> tuple[Scatter, np.dtype]:
         """The scatter matrix of X alone, and in which type its rows are."""
@@ -474,8 +472,9 @@ class PCAEncoder(PCA):
             except (np.linalg.LinAlgError, OverflowError) as error:
                 raise ValueError(f"{self._too_large()} ({error})") from None
 
-    def _refuse_overflow(self) -> None:
+    def _end_fit(self) -> None:
         """No NaN after a fit in memory."""
+        note_rows(self, int(self.n_samples_))
         if not isinstance(self.mean_, np.ndarray):
             return
         if self.n_samples_ == 1:
