@@ -15,7 +15,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skrep.data import read_matrix, refuse_groups, refuse_other_kinds
+from skrep.data import read_matrix, refuse_groups, refuse_other_kinds, warn_of_units
 from skrep.data.sources import tensor_to_array
 from skrep.decomposition.principal_axes import (
     DECOMPOSED,
@@ -370,6 +370,7 @@ class PCAEncoder(PCA):
         for name in (*DECOMPOSED, *ACCUMULATED):
             self.__dict__.pop(name, None)
         X = as_array(X)
+        warn_of_units(self, X)
         if self.batch_size is None and isinstance(X, torch.utils.data.Dataset):
             matrix = read_matrix(self, X, reset=True)
             return matrix.chunk(0, len(matrix)) if matrix.shape[0] < matrix.shape[1] else X
@@ -495,6 +496,5 @@ class PCAEncoder(PCA):
     def _too_large(self) -> str:
         return (
             f"{type(self).__name__}: X holds values so large, or in so small a float type, that variances or "
-            "projections overflow. "
-            "Rescale it first, for example with sklearn.preprocessing.StandardScaler."
+            "projections overflow. Rescale it first, for example with sklearn.preprocessing.StandardScaler."
         )

@@ -10,7 +10,7 @@ from sklearn.utils import check_array
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
-from skrep.data import Matrix, read_matrix, refuse_groups
+from skrep.data import Matrix, read_matrix, refuse_groups, warn_of_units
 from skrep.data.sources import tensor_to_array
 from skrep.engine import all_or_nothing, draw_seed, note_rows, resolve_device
 from skrep.params import RANDOM_STATE, Integer, Real, check_params, param, params
@@ -332,6 +332,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         data = read_matrix(self, X, reset=reset, min_samples=min_samples)
         random = np.random.RandomState(draw_seed(self.random_state))
         if reset:
+            warn_of_units(self, data.take(np.arange(0, len(data), max(1, len(data) // 1000))))
             self.alpha_ = self._resolve_alpha(data)
             if self.dictionary is None:
                 n_atoms = self.n_components or data.shape[1]
