@@ -110,7 +110,7 @@ class Encoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
 
         Parameters
         ----------
-        X : array-like, DataFrame, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
+        X : array-like, DataFrame, sparse matrix, torch.Tensor or torch Dataset of shape (n_samples, n_features)
             The rows; or, where the method takes images, an array, list, ImageFiles or Dataset of images (n_samples,
             height, width, channels).
 
@@ -183,7 +183,7 @@ class Encoder(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, Transformer
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float32"]
-        tags.input_tags.two_d_array = "table" in self.reads
+        tags.input_tags.two_d_array = tags.input_tags.sparse = "table" in self.reads
         tags.input_tags.three_d_array = "sequences" in self.reads
         tags.input_tags.string = "texts" in self.reads
         return tags
@@ -364,7 +364,7 @@ class TorchTransformer(Encoder):
 
         Parameters
         ----------
-        X : array-like, DataFrame, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
+        X : array-like, DataFrame, sparse matrix, torch.Tensor or torch Dataset of shape (n_samples, n_features)
             The rows; or, where the method takes images, an array, list, ImageFiles or Dataset of images (n_samples,
             height, width, channels). A numpy.memmap, a Dataset and files may be larger than memory.
         y : array-like of length n_samples or None, default=None
@@ -403,7 +403,7 @@ class TorchTransformer(Encoder):
 
         Parameters
         ----------
-        X : array-like, DataFrame, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
+        X : array-like, DataFrame, sparse matrix, torch.Tensor or torch Dataset of shape (n_samples, n_features)
             The rows; or, where the method takes images, an array, list, ImageFiles or Dataset of images (n_samples,
             height, width, channels).
         y, groups
@@ -422,7 +422,7 @@ class TorchTransformer(Encoder):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, height, width, channels)
+        X : array-like or sparse matrix of shape (n_samples, n_features), or images (n_samples, height, width, channels)
             Rows or images, a batch.
         random_state : int, default=0
             Decides the augmentations.

@@ -64,7 +64,13 @@ def folded(cls: type) -> type:
         refuse_groups(groups, type(self).__name__)
         return FoldedSource(read_table(self, X, reset=reset))
 
+    def __sklearn_tags__(self: Any) -> Any:
+        tags = cls.__sklearn_tags__(self)
+        tags.input_tags.sparse = True  # as in all tables
+        return tags
+
     members = {"read" if issubclass(cls, Encoder) else "_read": read, "__module__": __name__}
+    members["__sklearn_tags__"] = __sklearn_tags__
     return type(f"{cls.__name__}OnImages", (cls,), members)  # the fields, and so __init__, are the class's own
 
 

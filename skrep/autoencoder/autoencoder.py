@@ -201,7 +201,7 @@ class AutoEncoderTransformer(TorchTransformer):
 
         Parameters
         ----------
-        X : array-like, DataFrame, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
+        X : array-like, DataFrame, sparse matrix, torch.Tensor or torch Dataset of shape (n_samples, n_features)
             Rows, or images (n_samples, height, width, channels).
         y : None
             Not used.
@@ -219,7 +219,7 @@ class AutoEncoderTransformer(TorchTransformer):
 
         Parameters
         ----------
-        X : array-like, DataFrame, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
+        X : array-like, DataFrame, sparse matrix, torch.Tensor or torch Dataset of shape (n_samples, n_features)
             Rows, or images (n_samples, height, width, channels).
 
         Returns
@@ -227,10 +227,10 @@ class AutoEncoderTransformer(TorchTransformer):
         ndarray of shape (n_samples,), float64
             Squared error in the units of the data, or cross-entropy in nats for ``loss="bernoulli"``.
         """
-        rebuilt = self.inverse_transform(self.transform(X))
+        codes = self.transform(X)
         encoder, errors, start = self.net_.module_.encoder, [], 0
         for chunk in self.read(X, reset=False).chunks():
-            x, p = chunk, torch.from_numpy(rebuilt[start : start + len(chunk)])
+            x, p = chunk, torch.from_numpy(self.inverse_transform(codes[start : start + len(chunk)]))
             if self.net_.module_.bernoulli:
                 x, p = (encoder.scale(part.to(self.net_.device)).cpu().double() for part in (x.float(), p))
                 p = p.clamp(1e-7, 1 - 1e-7)

@@ -3,11 +3,12 @@
 import copy
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from skrep.backbones.convnet import ConvNet
-from skrep.backbones.layers import Linear, Pixels, Standardize, by_channel, by_column, by_common_scale
+from skrep.backbones.layers import Compress, Linear, Pixels, Standardize, by_channel, by_column, by_common_scale
 from skrep.backbones.mlp import WideAndDeep
 from skrep.data import Source, units_differ
 
@@ -15,6 +16,10 @@ __all__ = ["InputEncoder", "by_units", "make_encoder"]
 
 # Images from which the mean and spread of the channels are taken.
 MOMENT_IMAGES = 10_000
+
+# A column has a heavy tail where a value is this many standard deviations from the mean; rows that quartiles are taken
+# of; and the spreads from which on values are compressed. See docs/defaults.md.
+HEAVY, QUANTILE_ROWS, LIMIT = 8.0, 10_000, 3.0
 
 
 class InputEncoder(nn.Module):
@@ -156,8 +161,12 @@ def make_encoder(
     return encoder, n_components
 
 
-def by_units(data: Source, scale: str = "auto") -> Standardize:
+def by_units(data: Source, scale: str = "auto") -> Compress:
     """Centre the columns of a table, and divide each by its own spread or all by one number.
+
+    Columns with their own spread may have heavy tails: where a value is more than eight standard deviations from the
+    mean, median and quartiles decide instead, and what is more than three spreads away is compressed
+    (:class:`~skrep.backbones.layers.Compress`).
 
     Parameters
     ----------
@@ -169,11 +178,21 @@ def by_units(data: Source, scale: str = "auto") -> Standardize:
         alike: pixels at the margin would be as loud as those in the middle, and with them their noise.
     """
     mean, variance = data.moments()
-    if scale == "columns" or (scale == "auto" and units_differ(*(part.numpy() for part in data.column_range()))):
-        return by_column(mean, variance)
-    common = by_common_scale(mean, variance)
-    common.scale = common.scale.expand(len(mean)).clone()  # as the other, whichever was taken
-    return common
+    low, high = data.column_range()
+    if not (scale == "columns" or (scale == "auto" and units_differ(low.numpy(), high.numpy()))):
+        common = by_common_scale(mean, variance)
+        return Compress(common.mean, common.scale.expand(len(mean)).clone(), torch.inf)
+    own = by_column(mean, variance)
+    centre, spread = own.mean.double(), own.scale.double()
+    heavy = torch.maximum(high - mean, mean - low) > HEAVY * spread
+    if heavy.any():
+        some = torch.cat(list(data.sample(QUANTILE_ROWS).chunks())).double().numpy()[:, heavy.numpy()]
+        first, median, third = torch.from_numpy(np.quantile(some, [0.25, 0.5, 0.75], axis=0))  # (n_heavy,) each
+        usual = (third - first) / 1.349  # of a normal distribution, its standard deviation
+        varies = usual > 1e-3 * spread[heavy]  # or most values are one and the same, such as zeros
+        centre[heavy] = torch.where(varies, median, centre[heavy])
+        spread[heavy] = torch.where(varies, usual, spread[heavy])
+    return Compress(centre, spread, LIMIT)
 
 
 def _standardize_images(data: Source, low: float, high: float) -> Standardize:

@@ -4,7 +4,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["Flatten", "Linear", "Pixels", "Standardize", "TiedLinear", "by_channel", "by_column", "by_common_scale"]
+__all__ = [
+    "Compress",
+    "Flatten",
+    "Linear",
+    "Pixels",
+    "Standardize",
+    "TiedLinear",
+    "by_channel",
+    "by_column",
+    "by_common_scale",
+]
 
 
 class Flatten(nn.Module):
@@ -53,6 +63,38 @@ class Standardize(nn.Module):
     def inverse(self, z: Tensor) -> Tensor:
         """From units of the network back to units of the data."""
         return torch.addcmul(self.mean, z, self.scale)
+
+
+class Compress(Standardize):
+    """Standardise, and beyond a limit go on as the logarithm, so that a heavy tail does not drown the rest.
+
+    z stays z up to the limit, and becomes limit + log(1 + z - limit) above it, where the slope is 1 still; negative
+    numbers alike.
+
+    Parameters
+    ----------
+    mean, scale : torch.Tensor
+        As in :class:`Standardize`.
+    limit : float
+        In units of the scale; infinity for none.
+    """
+
+    limit: Tensor
+
+    def __init__(self, mean: Tensor, scale: Tensor, limit: float):
+        super().__init__(mean, scale)
+        self.register_buffer("limit", torch.tensor(limit))
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = super().forward(x)  # (batch, n_features)
+        beyond = (z.abs() - self.limit).clamp(min=0)
+        return z - z.sign() * (beyond - beyond.log1p())
+
+    def inverse(self, z: Tensor) -> Tensor:
+        """From units of the network back to units of the data."""
+        beyond = (z.abs() - self.limit).clamp(min=0)
+        # a network may say anything, and exp(80) is the last that float32 holds with room
+        return super().inverse(z + z.sign() * (beyond.clamp(max=80).expm1() - beyond))
 
 
 def _unless_constant(scale: Tensor, size: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from skrep.data.outline import from_outline
 from skrep.data.pairs import Pairs
 from skrep.data.sequences import Crops, Sequences, SequenceSource, read_sequences
 from skrep.data.sources import ArraySource, DatasetSource, ShapeSource, Source
+from skrep.data.sparse_rows import SparseSource
 from skrep.data.units import units_differ, warn_of_units
 from skrep.data.validation import read, read_images, read_rows, read_table, refuse_other_kinds, refuse_other_units
 
@@ -38,6 +39,7 @@ __all__ = [
     "Sequences",
     "ShapeSource",
     "Source",
+    "SparseSource",
     "ahead",
     "as_targets",
     "evenly",

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.sparse import issparse
 
 from skrep.data.sources import CHUNK_BYTES, Source, is_memory_mapped
+from skrep.data.sparse_rows import dense, with_values
 from skrep.data.validation import check_table, read_dataset
 
 __all__ = ["Matrix", "read_matrix"]
@@ -15,6 +17,13 @@ __all__ = ["Matrix", "read_matrix"]
 
 class Matrix:
     """A matrix that is read by rows, in scikit-learn's dtype: float32 stays float32, all else becomes float64.
+
+    Parameters
+    ----------
+    rows : ndarray, csr_array or Source
+        Checked by :func:`read_matrix`; sparse rows are made dense a chunk at a time.
+    name : str
+        The estimator, for messages.
 
     Attributes
     ----------
@@ -24,11 +33,14 @@ class Matrix:
         Of the chunks.
     """
 
-    def __init__(self, rows: np.ndarray | Source, name: str):
-        self._rows, self._name = rows, name
-        self.shape: tuple[int, int] = (len(rows), rows.shape[-1])
+    def __init__(self, rows: Any, name: str):
+        n_rows = len(rows) if isinstance(rows, Source) else rows.shape[0]
+        self.shape: tuple[int, int] = (n_rows, rows.shape[-1])
         single = isinstance(rows, Source) or rows.dtype == np.float32  # Datasets are read as float32
         self.dtype = np.dtype(np.float32 if single else np.float64)
+        if issparse(rows):
+            rows = with_values(rows, rows.data.astype(self.dtype, copy=False))
+        self._rows, self._name = rows, name
         self._mapped = is_memory_mapped(rows)
 
     def __len__(self) -> int:
@@ -54,8 +66,8 @@ class Matrix:
         return self._read(index)
 
     def _read(self, selection: Any) -> np.ndarray:
-        assert isinstance(self._rows, np.ndarray)
-        rows = np.ascontiguousarray(self._rows[selection], dtype=self.dtype)
+        assert not isinstance(self._rows, Source)
+        rows = np.ascontiguousarray(dense(self._rows[selection]), dtype=self.dtype)
         if self._mapped:
             finite = np.isfinite(rows).all(1)
             if not finite.all():
@@ -78,7 +90,7 @@ class Matrix:
         What is not in memory is read in blocks of about 64 MiB of float64: blocks come in random order, and rows are
         shuffled inside each.
         """
-        if isinstance(self._rows, np.ndarray) and not self._mapped:
+        if not isinstance(self._rows, Source) and not self._mapped:
             order = random.permutation(len(self))
             for first in range(0, len(self), rows):
                 yield self.take(order[first : first + rows])
@@ -112,7 +124,7 @@ def read_matrix(estimator: Any, X: Any, *, reset: bool, min_samples: int = 1) ->
     ----------
     estimator : estimator
         Its ``n_features_in_`` and ``feature_names_in_`` are set (`reset`) or compared with those of `X`.
-    X : array-like, DataFrame, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
+    X : array-like, DataFrame, sparse matrix, torch.Tensor or torch Dataset of shape (n_samples, n_features)
         Finite numbers.
     reset : bool
         True in ``fit`` and the first ``partial_fit``.

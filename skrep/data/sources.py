@@ -282,12 +282,16 @@ class ArraySource(Source):
         if isinstance(self._array, Tensor):
             batch = self._array.index_select(0, index.to(self._array.device))
         else:
-            batch = _as_tensor(self._array[index.numpy()])
+            batch = _as_tensor(self._gather(index))
         return batch.to(device, torch.float32)
 
     def chunk(self, start: int, stop: int) -> Tensor:
         rows = slice(start, stop) if self._rows is None else self._rows[start:stop]
-        return _as_tensor(self._array[rows] if isinstance(self._array, Tensor) else np.array(self._array[rows]))
+        return _as_tensor(self._array[rows] if isinstance(self._array, Tensor) else self._gather(rows))
+
+    def _gather(self, rows: Tensor | slice) -> np.ndarray:
+        """A copy of rows that are not in a tensor."""
+        return np.array(self._array[np.asarray(rows) if isinstance(rows, Tensor) else rows])
 
     def kept_on(self, device: torch.device, most_bytes: int) -> Source:
         n_bytes = math.prod(self.shape) * self.chunk(0, 1).element_size() * self.n_samples

@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.sparse import issparse
 from sklearn.utils.validation import validate_data
 
+from skrep.data.columns import refuse_columns
 from skrep.data.sequences import read_sequences
 from skrep.data.sources import ArraySource, DatasetSource, Source, is_memory_mapped, tensor_to_array
+from skrep.data.sparse_rows import SparseSource, dense, in_rows, with_values
 
 __all__ = ["read", "read_images", "read_rows", "read_table", "refuse_other_kinds", "refuse_other_units"]
 
@@ -252,7 +255,7 @@ def read_table(estimator: Any, X: Any, *, reset: bool) -> Source:
     ----------
     estimator : estimator
         Its ``n_features_in_`` and ``feature_names_in_`` are set (`reset`) or compared with those of `X`.
-    X : array-like, DataFrame, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
+    X : array-like, DataFrame, sparse matrix, torch.Tensor or torch Dataset of shape (n_samples, n_features)
         Numbers, finite, within float32's range.
     reset : bool
         True in ``fit``: at least two rows are then needed.
@@ -276,21 +279,26 @@ def read_table(estimator: Any, X: Any, *, reset: bool) -> Source:
     name = type(estimator).__name__
     if reset:
         _refuse_lost_columns(X, name)
-    return ArraySource(_as_trainable(X, name))
+    X = _as_trainable(X, name)
+    return SparseSource(X) if issparse(X) else ArraySource(X)
 
 
 def check_table(estimator: Any, X: Any, *, reset: bool, **rules: Any) -> Any:
-    """``validate_data`` for numbers of any type (`rules` are passed on), with skrep's messages."""
+    """``validate_data`` for numbers of any type (`rules` are passed on), with skrep's messages.
+
+    Sparse matrices come back as :func:`~skrep.data.sparse_rows.in_rows` makes them.
+    """
     name = type(estimator).__name__
     if isinstance(X, torch.Tensor):
         X = tensor_to_array(X)
     if isinstance(X, np.ma.MaskedArray):
         raise ValueError(f"{name} got a masked array. Fill it first, for example with X.filled(0).")
     refuse_other_kinds(X, name, getattr(estimator, "reads", ("table",)))
+    X = in_rows(X) if issparse(X) else X
     try:
         # the sum in the check for NaN may itself overflow
         with np.errstate(over="ignore", invalid="ignore"):
-            return validate_data(estimator, X, reset=reset, dtype="numeric", **rules)
+            return validate_data(estimator, X, reset=reset, dtype="numeric", accept_sparse="csr", **rules)
     except ValueError as error:
         if "could not convert" in str(error) or "dtype='numeric' is not compatible" in str(error):
             raise ValueError(
@@ -340,6 +348,7 @@ def refuse_other_kinds(X: Any, name: str, reads: Sequence[str]) -> None:
         )
     if "table" not in reads:
         return
+    refuse_columns(X, name)
     shape: tuple[int, ...] = tuple(getattr(X, "shape", (0, 0)))
     n_axes = len(shape)
     if n_axes == 3 and "images" in reads:
@@ -364,6 +373,8 @@ def _first_of(X: Any) -> Any:
     """The first item of a list or of a column; None for everything else."""
     if isinstance(X, (list, tuple)):
         return X[0] if X else None
+    if issparse(X):
+        return None
     is_column = len(getattr(X, "shape", ())) == 1 and len(X) and getattr(X, "dtype", None) is not None
     return np.asarray(X[:1]).ravel()[0] if is_column and not isinstance(X, torch.Tensor) else None
 
@@ -372,11 +383,11 @@ def _lengths_differ(X: Any) -> bool:
     return len({np.shape(item) for item in X}) > 1
 
 
-def _refuse_lost_columns(X: np.ndarray, name: str) -> None:
+def _refuse_lost_columns(X: Any, name: str) -> None:
     """Small differences of large numbers (time stamps, say) would vanish in float32."""
     if X.dtype.kind not in "fiu" or X.dtype.itemsize <= 4 or is_memory_mapped(X):
         return
-    high, low = X.max(0).astype(np.float64), X.min(0).astype(np.float64)
+    high, low = (dense(ends).ravel().astype(np.float64) for ends in (X.max(0), X.min(0)))  # (n_features,)
     size = np.maximum(np.abs(high), np.abs(low))
     with np.errstate(over="ignore"):
         spread = high - low
@@ -390,8 +401,10 @@ def _refuse_lost_columns(X: np.ndarray, name: str) -> None:
         )
 
 
-def _as_trainable(X: np.ndarray, name: str) -> np.ndarray:
+def _as_trainable(X: Any, name: str) -> Any:
     """float32 (uint8 and memory maps stay what they are: each batch is converted when it is read)."""
+    if issparse(X):
+        return with_values(X, _as_trainable(X.data[:, np.newaxis], name).ravel())  # (n_values,) -> (n_values, 1)
     mapped = is_memory_mapped(X)
     if X.dtype.kind == "f" and X.dtype.itemsize > 4 and X.size:
         # chunks of rows, so that a memory map larger than memory is not read at once

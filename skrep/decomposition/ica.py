@@ -151,8 +151,8 @@ class FastICAEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
         Parameters
         ----------
-        X : array-like, DataFrame, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
-            The rows; all of them are held in memory.
+        X : array-like, DataFrame, sparse matrix, torch.Tensor or torch Dataset of shape (n_samples, n_features)
+            The rows; all of them are held in memory, dense.
         y, groups : None
             Not used.
 
@@ -176,8 +176,8 @@ class FastICAEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
         Parameters
         ----------
-        X : array-like, DataFrame, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
-            The rows; all of them are held in memory.
+        X : array-like, DataFrame, sparse matrix, torch.Tensor or torch Dataset of shape (n_samples, n_features)
+            The rows; all of them are held in memory, dense.
         y, groups : None
             Not used.
 
@@ -203,7 +203,7 @@ class FastICAEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
         Parameters
         ----------
-        X : array-like, DataFrame, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
+        X : array-like, DataFrame, sparse matrix, torch.Tensor or torch Dataset of shape (n_samples, n_features)
             The rows; a memory-mapped file is read by chunks.
 
         Returns
@@ -253,6 +253,7 @@ class FastICAEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        tags.input_tags.sparse = True
         return tags
 
     def _fit(self, X: Any) -> torch.Tensor:

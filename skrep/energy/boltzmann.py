@@ -293,7 +293,7 @@ class BoltzmannTransformer(TorchTransformer):
 
         Parameters
         ----------
-        X : array-like, DataFrame, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
+        X : array-like, DataFrame, sparse matrix, torch.Tensor or torch Dataset of shape (n_samples, n_features)
             The rows; values between 0 and 1 of Bernoulli columns are taken as they are.
 
         Returns
@@ -312,7 +312,7 @@ class BoltzmannTransformer(TorchTransformer):
 
         Parameters
         ----------
-        X : array-like, DataFrame, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
+        X : array-like, DataFrame, sparse matrix, torch.Tensor or torch Dataset of shape (n_samples, n_features)
             The rows.
 
         Returns
@@ -365,7 +365,7 @@ class BoltzmannTransformer(TorchTransformer):
 
         Parameters
         ----------
-        X : array-like, DataFrame, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
+        X : array-like, DataFrame, sparse matrix, torch.Tensor or torch Dataset of shape (n_samples, n_features)
             Rows. A probability is that of bits: draw bits from values between 0 and 1 before.
         n_chains, n_temperatures, random_state
             As in :meth:`log_partition`.
@@ -384,7 +384,7 @@ class BoltzmannTransformer(TorchTransformer):
 
         Parameters
         ----------
-        X : array-like, DataFrame, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
+        X : array-like, DataFrame, sparse matrix, torch.Tensor or torch Dataset of shape (n_samples, n_features)
             Rows.
         y : None
             Not used.
@@ -402,7 +402,7 @@ class BoltzmannTransformer(TorchTransformer):
 
         Parameters
         ----------
-        X : array-like, DataFrame, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
+        X : array-like, DataFrame, sparse matrix, torch.Tensor or torch Dataset of shape (n_samples, n_features)
             Where the chains start.
         n_steps : int, default=1
             Rounds.

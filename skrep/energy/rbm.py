@@ -84,7 +84,7 @@ class RBMEncoder(BoltzmannTransformer):
 
         Parameters
         ----------
-        X : array-like, DataFrame, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
+        X : array-like, DataFrame, sparse matrix, torch.Tensor or torch Dataset of shape (n_samples, n_features)
             Rows of bits.
 
         Returns

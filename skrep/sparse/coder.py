@@ -122,6 +122,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     changed after ``fit`` are refused: ``SparseCoder(dictionary=coder.components_, ...)`` codes otherwise.
 
     ``numpy.memmap`` and torch Datasets are read in pieces; mini-batches are then drawn from pieces in random order.
+    Sparse rows are made dense a mini-batch at a time.
 
     References
     ----------
@@ -165,7 +166,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
         Parameters
         ----------
-        X : array-like, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
+        X : array-like, sparse matrix, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
             The rows.
         y, groups : None
             Not used.
@@ -192,7 +193,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
         Parameters
         ----------
-        X : array-like, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
+        X : array-like, sparse matrix, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
             The rows. Those of the first call decide `alpha_`, if `alpha` is None, and are the first atoms: there
             must be as many.
         y, groups : None
@@ -233,7 +234,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
         Parameters
         ----------
-        X : array-like, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
+        X : array-like, sparse matrix, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
             The rows.
 
         Returns
@@ -300,7 +301,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
         Parameters
         ----------
-        X : array-like, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
+        X : array-like, sparse matrix, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
             The rows.
         y : None
             Not used.
@@ -456,4 +457,5 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        tags.input_tags.sparse = True
         return tags

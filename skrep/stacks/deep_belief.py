@@ -291,7 +291,7 @@ class DeepBeliefEncoder(TorchTransformer):
 
         Parameters
         ----------
-        X : array-like, DataFrame, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
+        X : array-like, DataFrame, sparse matrix, torch.Tensor or torch Dataset of shape (n_samples, n_features)
             Rows; of Bernoulli columns, bits.
         n_draws : int, default=10
             States of the hidden layers that are drawn for each row, over which the bound is averaged.
@@ -333,7 +333,7 @@ class DeepBeliefEncoder(TorchTransformer):
 
         Parameters
         ----------
-        X : array-like, DataFrame, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
+        X : array-like, DataFrame, sparse matrix, torch.Tensor or torch Dataset of shape (n_samples, n_features)
             Rows.
         y : None
             Not used.

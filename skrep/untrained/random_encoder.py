@@ -67,7 +67,7 @@ class RandomEncoder(Encoder):
 
         Parameters
         ----------
-        X : array-like, DataFrame, torch.Tensor or torch.utils.data.Dataset of shape (n_samples, n_features)
+        X : array-like, DataFrame, sparse matrix, torch.Tensor or torch Dataset of shape (n_samples, n_features)
             The rows, or images (n_samples, height, width, channels); their shape, mean and scale are taken.
         y, groups : None
             Not used.
