@@ -16,6 +16,7 @@ from skrep.backbones import (
     MLPModule,
     TiedLinear,
     by_units,
+    default_code,
     default_widths,
     make_encoder,
 )
@@ -67,7 +68,8 @@ class AutoEncoderTransformer(TorchTransformer):
     Parameters
     ----------
     n_components : int or None, default=None
-        Width of the code: the number of features. None takes half of the columns, 2 to 64, or 64 for images.
+        Width of the code: the number of features. None takes half of the columns, 16 to 64,
+        all of up to 16, or 64 for images.
     hidden : sequence of int or None, default=None
         For tables: units of the encoder's hidden layers, the decoder's mirrored. ``()`` is a linear autoencoder; None
         takes two layers of up to 512 and 256 units.
@@ -136,7 +138,8 @@ class AutoEncoderTransformer(TorchTransformer):
         self._refuse("tables", backbone=None)
         if bernoulli:
             data.require_unit_interval("loss='bernoulli'", "loss='mse'")
-        widths = default_widths(data.shape[0], self.n_components, self.hidden)
+        n_features = data.shape[0]
+        widths = default_widths(n_features, self.n_components or default_code(n_features), self.hidden)
         mlp = MLPModule(widths, self.activation)
         decoder: nn.Module = MLPModule(widths[::-1], self.activation)  # (batch, n_components) -> (batch, n_features)
         if self.tied:

@@ -14,7 +14,15 @@ from skrep.backbones.boltzmann import (
 from skrep.backbones.convnet import ConvDecoder, ConvNet, ConvNetModule
 from skrep.backbones.encoder import InputEncoder, by_units, make_encoder
 from skrep.backbones.layers import Linear, Pixels, Standardize, TiedLinear, by_channel, by_column, by_common_scale
-from skrep.backbones.mlp import ACTIVATIONS, MLP, MLPModule, WideAndDeep, WideAndDeepModule, default_widths
+from skrep.backbones.mlp import (
+    ACTIVATIONS,
+    MLP,
+    MLPModule,
+    WideAndDeep,
+    WideAndDeepModule,
+    default_code,
+    default_widths,
+)
 from skrep.backbones.momentum import cosine_between, follow
 from skrep.backbones.projection import ProjectionHead
 from skrep.backbones.resnet import ResNet, ResNetModule
@@ -56,6 +64,7 @@ __all__ = [
     "by_units",
     "cosine_between",
     "default_bits",
+    "default_code",
     "default_widths",
     "draw_bits",
     "entropy",

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from skrep.backbones.layers import Linear
 from skrep.params import Integer, SequenceOf, check_params, param, params
 
-__all__ = ["ACTIVATIONS", "MLP", "MLPModule", "WideAndDeep", "WideAndDeepModule", "default_widths"]
+__all__ = ["ACTIVATIONS", "MLP", "MLPModule", "WideAndDeep", "WideAndDeepModule", "default_code", "default_widths"]
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "gelu": nn.GELU,
@@ -72,6 +72,14 @@ def default_widths(n_features: int, n_components: int | None, hidden: Sequence[i
     if hidden is None:
         hidden = [min(512, max(64, 8 * n_features)), min(256, max(32, 4 * n_features))]
     return [n_features, *hidden, n_components]
+
+
+def default_code(n_features: int) -> int:
+    """The width of a code for rows of `n_features` columns: up to 16 all of them, of more half, 16 to 64.
+
+    A narrow table has little that repeats itself; half of its columns would lose what labels are about.
+    """
+    return min(n_features, 64, max(16, n_features // 2))
 
 
 @params

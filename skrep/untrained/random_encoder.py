@@ -4,7 +4,7 @@ from typing import Any, Self
 
 from torch import nn
 
-from skrep.backbones import InputEncoder, MLPModule, by_units, default_widths, make_encoder
+from skrep.backbones import InputEncoder, MLPModule, by_units, default_code, default_widths, make_encoder
 from skrep.base import Encoder
 from skrep.data import Source, refuse_groups
 from skrep.engine import draw_seed, resolve_device
@@ -58,7 +58,7 @@ class RandomEncoder(Encoder):
             return nn.ModuleDict({"encoder": self.like.make_module(data).encoder})
         if len(data.shape) == 3:
             return nn.ModuleDict({"encoder": make_encoder(data, None, self.n_components or 64)[0]})
-        widths = default_widths(data.shape[0], self.n_components)
+        widths = default_widths(data.shape[0], self.n_components or default_code(data.shape[0]))
         standardize = by_units(data)
         return nn.ModuleDict({"encoder": InputEncoder(nn.Identity(), standardize, MLPModule(widths))})
 
