@@ -5,6 +5,7 @@ import math
 
 from sklearn.base import BaseEstimator
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from skrep.backbones.layers import Flatten, Linear
 from skrep.params import Integer, check_params, param, params
@@ -29,9 +30,11 @@ class ConvNetModule(nn.Sequential):
         Channels of the first convolution.
     n_components : int or None
         Width of the output. None takes the wide layer's own, 32 times `width`, rectified; a number adds a linear layer.
+    instance_norm : bool, default=False
+        Whether each image is standardised by itself first, channel by channel.
     """
 
-    def __init__(self, shape: tuple[int, int, int], width: int, n_components: int | None):
+    def __init__(self, shape: tuple[int, int, int], width: int, n_components: int | None, instance_norm: bool = False):
         height, side, n_in = shape
         layers: list[nn.Module] = []
         n_out = width
@@ -49,13 +52,17 @@ class ConvNetModule(nn.Sequential):
             nn.ReLU(inplace=True),
         )
         super().__init__(*layers, wide, *([] if n_components is None else [Linear(32 * width, n_components)]))
+        self.instance_norm = instance_norm
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
-        features: Tensor = super().forward(x)  # (batch, channels, height, width) -> (batch, n_components)
-        return features
+        features: Tensor = super().forward(F.instance_norm(x) if self.instance_norm else x)
+        return features  # (batch, channels, height, width) -> (batch, n_components)
+
+    def extra_repr(self) -> str:
+        return "instance_norm=True" if self.instance_norm else ""
 
 
 class ConvDecoder(nn.Module):
@@ -98,6 +105,10 @@ class ConvNet(BaseEstimator):
     ----------
     width : int, default=16
         Channels of the first convolution; each further one has twice as many, up to eight times.
+    instance_norm : bool, default=False
+        Whether each image is standardised by itself first, channel by channel: its light, haze and colour cast then
+        have no part in the features (instance normalisation, Ulyanov et al. 2016, arXiv:1607.08022). For photographs of
+        the same things in different light; where colours and brightness say what an image shows, it costs accuracy.
 
     Examples
     --------
@@ -108,6 +119,7 @@ class ConvNet(BaseEstimator):
     """
 
     width: int = param(Integer(low=1), default=16)
+    instance_norm: bool = param(bool, default=False)
 
     def build(self, shape: tuple[int, ...], n_components: int | None) -> nn.Module:
         """The network for images of this shape.
@@ -135,4 +147,4 @@ class ConvNet(BaseEstimator):
                 f"backbone=ConvNet(...) needs images of at least {FINAL_SIDE}x{FINAL_SIDE} pixels; got "
                 f"{shape[0]}x{shape[1]}. Enlarge the images, or pass rows of pixels, X.reshape(len(X), -1)."
             )
-        return ConvNetModule((shape[0], shape[1], shape[2]), self.width, n_components)
+        return ConvNetModule((shape[0], shape[1], shape[2]), self.width, n_components, self.instance_norm)

@@ -39,7 +39,7 @@ class Candidates(NamedTuple):
 
     positives: Tensor | None  # (batch, projection_dim); None: keys of the batch
     negatives: Tensor | None  # (n_negatives, projection_dim); None: keys of the other rows of the batch
-    excluded: Tensor | None  # (batch, n_negatives): negatives that are of the query's own row
+    excluded: Tensor | None  # (batch, n_negatives): negatives that are of the query's own row, or group
 
 
 class Projections(NamedTuple):
@@ -48,6 +48,7 @@ class Projections(NamedTuple):
     queries: Tensor  # (n_views * batch, projection_dim)
     keys: Tensor  # of the other view of each query's row
     rows: Tensor  # (batch,): which rows they are
+    groups: Tensor | None  # (batch,): of which groups
 
 
 class InBatch(nn.Module):
@@ -55,8 +56,9 @@ class InBatch(nn.Module):
 
     n_negatives = 0
 
-    def recall(self, index: Tensor, generator: torch.Generator) -> Candidates:
-        return Candidates(None, None, None)
+    def recall(self, batch: Batch, groups: Tensor | None, generator: torch.Generator) -> Candidates:
+        """Keys for the queries of a batch; `groups` are those of all rows in training."""
+        return Candidates(None, None, None if batch.groups is None else batch.groups[:, None] == batch.groups)
 
     def remember(self, module: "MoCo", outputs: Projections, momentum: float) -> None:
         pass
@@ -73,18 +75,21 @@ class Queue(nn.Module):
         super().__init__()
         self.n_negatives = n_keys
         self.register_buffer("keys", F.normalize(torch.randn(n_keys, projection_dim), dim=1))
-        self.register_buffer("rows", torch.full((n_keys,), -1))  # whose key each is
+        self.register_buffer("rows", torch.full((n_keys,), -1))  # whose key each is: the row, or its group
         self.register_buffer("position", torch.zeros((), dtype=torch.long))  # of the oldest key
 
-    def recall(self, index: Tensor, generator: torch.Generator) -> Candidates:
-        excluded = index[:, None] == self.rows if self.training else None  # (batch, n_keys)
-        return Candidates(None, self.keys, excluded)
+    def recall(self, batch: Batch, groups: Tensor | None, generator: torch.Generator) -> Candidates:
+        if not self.training:  # rows that are held out have no keys here
+            return Candidates(None, self.keys, None)
+        rows = batch.index.to(self.rows.device) if batch.groups is None else batch.groups
+        return Candidates(None, self.keys, rows[:, None] == self.rows)  # (batch, n_keys)
 
     @torch.no_grad()
     def remember(self, module: "MoCo", outputs: Projections, momentum: float) -> None:
         n_keys = len(self.keys)
         keys = F.normalize(outputs.keys.detach(), dim=1)
-        rows = outputs.rows.repeat(len(keys) // len(outputs.rows))
+        rows = outputs.rows if outputs.groups is None else outputs.groups
+        rows = rows.repeat(len(keys) // len(rows))
         places = (self.position + torch.arange(len(keys), device=keys.device)[-n_keys:]) % n_keys
         self.keys[places], self.rows[places] = keys[-n_keys:], rows[-n_keys:]
         self.position.add_(len(keys)).remainder_(n_keys)
@@ -101,12 +106,14 @@ class MemoryBank(nn.Module):
         self.register_buffer("keys", F.normalize(torch.randn(n_rows, projection_dim), dim=1))
         self.n_negatives = n_negatives
 
-    def recall(self, index: Tensor, generator: torch.Generator) -> Candidates:
+    def recall(self, batch: Batch, groups: Tensor | None, generator: torch.Generator) -> Candidates:
         n_rows = len(self.keys)
         drawn = torch.randint(n_rows, (self.n_negatives,), generator=generator, device=generator.device)
         if not self.training:  # rows that are held out have no place in the bank
             return Candidates(None, self.keys[drawn], None)
-        return Candidates(self.keys[index], self.keys[drawn], index[:, None] == drawn)
+        index = batch.index.to(drawn.device)
+        asking, asked = (index, drawn) if groups is None else (groups[index], groups[drawn])
+        return Candidates(self.keys[index], self.keys[drawn], asking[:, None] == asked)
 
     @torch.no_grad()
     def remember(self, module: "MoCo", outputs: Projections, momentum: float) -> None:
@@ -135,8 +142,8 @@ class MoCo(nn.Module):
         self.dictionary, self.spread = dictionary, Spread(projection_dim)
         self.symmetric, self.bn_splits = symmetric, bn_splits
 
-    def forward(self, inputs: tuple[Tensor, Tensor, Tensor | None]) -> Projections:
-        views, rows, order = inputs  # (2 * batch, ...), (batch,), and in which order keys are made, or None
+    def forward(self, inputs: tuple[Tensor, Tensor, Tensor | None, Tensor | None]) -> Projections:
+        views, rows, groups, order = inputs  # (2 * batch, ...), (batch,), likewise, and in which order keys are made
         if isinstance(self.dictionary, Queue):
             asking, answering = (views, views) if self.symmetric else views.chunk(2)
             queries = self._project(self.encoder, self.projector, asking)
@@ -152,7 +159,7 @@ class MoCo(nn.Module):
                 queries, keys = queries.chunk(2)
         if self.symmetric:
             keys = keys.roll(len(rows), 0)  # to each query that of the other view
-        return Projections(queries, keys, rows)
+        return Projections(queries, keys, rows, groups)
 
     def _project(self, encoder: InputEncoder, projector: nn.Module, views: Tensor) -> Tensor:
         with split_batch_norm(self.bn_splits) if self.bn_splits > 1 else contextlib.nullcontext():
@@ -167,6 +174,9 @@ class MoCoTransformer(TwoViews):
     Each row of a batch is augmented twice at random; for each view, the query, the network must find the key of the
     row's other view among keys of other rows. The number of negatives is independent of the batch size: keys are kept
     in a dictionary (He et al. 2020).
+
+    Keys of a row's own group, such as those of the other photographs of its burst (``fit(X, groups=...)``), are never
+    its negatives.
 
     Parameters
     ----------
@@ -238,6 +248,7 @@ class MoCoTransformer(TwoViews):
         """Hook: two augmented views of each row, and the keys in the dictionary."""
         two_views = super().make_views(data, module)
         recall: Any = module.dictionary.recall  # type: ignore[union-attr]
+        groups = None if data.groups is None else data.groups.to(next(module.parameters()).device)
         n_asked = 2 if self.symmetric else 1
 
         def views(batch: Batch, generator: torch.Generator) -> tuple[Any, Candidates]:
@@ -246,7 +257,7 @@ class MoCoTransformer(TwoViews):
             order = None
             if self.bn_splits > 1:
                 order = torch.randperm(n_asked * len(index), generator=generator, device=generator.device)
-            return (pairs, index, order), recall(index, generator)
+            return (pairs, index, batch.groups, order), recall(batch, groups, generator)
 
         return views
 

@@ -33,6 +33,8 @@ class SimCLRTransformer(TwoViews):
     row among all views of the batch. It learns to ignore what the augmentations change, and to encode what they leave.
     The projection head between features and loss is dropped after training.
 
+    Rows of one group, such as the photographs of a burst (``fit(X, groups=...)``), are never each other's negatives.
+
     Parameters
     ----------
     temperature : float, default=0.2
@@ -71,6 +73,6 @@ class SimCLRTransformer(TwoViews):
         encoder, width = make_encoder(data, self.backbone, self.n_components, self.layer)
         return SimCLR(encoder, width, self.projection_dim)
 
-    def objective(self, outputs: Tensor, target: None) -> Tensor:
-        """Hook: the contrastive loss."""
-        return nt_xent(outputs, self.temperature)
+    def objective(self, outputs: Tensor, target: Tensor | None) -> Tensor:
+        """Hook: the contrastive loss; the target are the groups."""
+        return nt_xent(outputs, self.temperature, target)

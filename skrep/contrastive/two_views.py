@@ -1,14 +1,14 @@
 """What methods share that contrast two augmented views of each row: backbone, augmentation, projections."""
 
 from dataclasses import KW_ONLY
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
 from skrep.base import TorchTransformer, Views
-from skrep.data import Batch, Source
+from skrep.data import Batch, Source, read, read_groups
 from skrep.engine import Recipe, up_to
 from skrep.params import Integer, param, params
 from skrep.views import default_views, resolve_views
@@ -58,15 +58,28 @@ class TwoViews(TorchTransformer):
     # Measured: more and smaller steps are worth more than more negatives, in the time a CPU has; see docs/defaults.md.
     recipe = Recipe(batch=up_to(128))
     shares_batches = True
+    __metadata_request__fit: ClassVar[dict[str, Any]] = {"groups": None}
+    __metadata_request__partial_fit: ClassVar[dict[str, Any]] = {"groups": None}
+
+    def read(self, X: Any, y: Any = None, groups: Any = None, *, reset: bool) -> Source:
+        """Hook: rows and their groups."""
+        data = read(self, X, reset=reset)
+        data.groups = read_groups(groups, len(data))
+        if data.groups is not None and int(data.groups.max()) == 0:
+            raise ValueError(
+                f"{type(self).__name__} got {len(data)} groups of one value: all rows are of one group, and none has a "
+                "negative. Pass groups with two values or more, or leave groups out."
+            )
+        return data
 
     def make_views(self, data: Source, module: nn.Module) -> Views:
-        """Hook: two augmented views of each row, the first of all rows before the second of all rows."""
+        """Hook: two augmented views of each row, the first of all rows before the second; and the rows' groups."""
         view = resolve_views(self.augment, default_views(data.shape))
         scale: Any = module.encoder.scale  # type: ignore[union-attr]
 
-        def views(batch: Batch, generator: torch.Generator) -> tuple[Tensor, None]:
+        def views(batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
             scaled = scale(batch.x)
-            return view(torch.cat([scaled, scaled]), generator), None  # (2 * batch, ...)
+            return view(torch.cat([scaled, scaled]), generator), batch.groups  # (2 * batch, ...)
 
         return views
 

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 __all__ = ["info_nce", "nt_xent"]
 
 
-def nt_xent(z: Tensor, temperature: float) -> Tensor:
+def nt_xent(z: Tensor, temperature: float, groups: Tensor | None = None) -> Tensor:
     """Normalised temperature-scaled cross-entropy of two views of each sample.
 
     The loss of Chen et al. 2020 ("A simple framework for contrastive learning of visual representations", equation 1
@@ -20,16 +20,21 @@ def nt_xent(z: Tensor, temperature: float) -> Tensor:
         Projections: the first views of all samples, then their second views in the same order.
     temperature : float
         Divides the similarities.
+    groups : torch.Tensor of shape (batch,) or None, default=None
+        The group of each sample: views of other samples of the same group are no candidates.
 
     Returns
     -------
     torch.Tensor
-        A scalar, in nats; log(2 * batch - 1) for projections that say nothing.
+        A scalar, in nats; log(2 * batch - 1) for projections that say nothing, without groups.
     """
     z = F.normalize(z.float(), dim=1)
     similarity = z @ z.T / temperature  # (2 * batch, 2 * batch)
     similarity.fill_diagonal_(-torch.inf)  # a view is not its own candidate
     partner = torch.arange(len(z), device=z.device).roll(len(z) // 2)
+    if groups is not None:
+        same = (groups[:, None] == groups).fill_diagonal_(False).repeat(2, 2)  # (2 * batch, 2 * batch)
+        similarity = similarity.masked_fill(same, -torch.inf)
     return F.cross_entropy(similarity, partner)
 
 
@@ -50,7 +55,8 @@ def info_nce(
     temperature : float
         Divides the similarities.
     excluded : torch.Tensor of bool of shape (batch, n_negatives) or None
-        Negatives that are no candidates for a query, such as older keys of its own sample.
+        Negatives that are no candidates for a query, such as older keys of its own sample; a query's own key is one
+        in any case.
 
     Returns
     -------
@@ -60,7 +66,10 @@ def info_nce(
     queries, keys = F.normalize(queries.float(), dim=1), F.normalize(keys.float(), dim=1)
     if negatives is None:
         own = torch.arange(len(queries), device=queries.device)
-        return F.cross_entropy(queries @ keys.T / temperature, own)  # (batch, batch)
+        similarity = queries @ keys.T / temperature  # (batch, batch)
+        if excluded is not None:
+            similarity = similarity.masked_fill(excluded.clone().fill_diagonal_(False), -torch.inf)
+        return F.cross_entropy(similarity, own)
     others = queries @ F.normalize(negatives.float(), dim=1).T  # (batch, n_negatives)
     if excluded is not None:
         others = others.masked_fill(excluded, -torch.inf)

@@ -1,7 +1,9 @@
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from skrep import SimCLRTransformer
 from skrep.backbones import ConvDecoder, ConvNet
 
 
@@ -40,3 +42,17 @@ def test_too_small_and_no_image():
         ConvNet().build((3, 9, 1), None)
     with pytest.raises(ValueError, match=r"ConvNet.*\b10\b.*AsImages"):
         ConvNet().build((10,), None)
+
+
+def test_light_and_colour_cast_have_no_part_in_it():
+    rng = np.random.default_rng(0)
+    images = rng.random((70, 8, 8, 3))
+    gain, haze = rng.uniform(0.3, 1.0, (2, 70, 1, 1, 3))
+    darker = gain * images + (1 - gain) * haze
+    encoder = SimCLRTransformer(max_epochs=1, random_state=0, backbone=ConvNet(4, instance_norm=True)).fit(images)
+    features = encoder.transform(images)
+    np.testing.assert_allclose(encoder.transform(darker), features, atol=2e-3 * features.std())
+    plain = SimCLRTransformer(max_epochs=1, random_state=0, backbone=ConvNet(4)).fit(images)
+    assert np.abs(plain.transform(darker) - plain.transform(images)).max() > features.std()
+    np.testing.assert_array_equal(encoder.transform(images[3:50]), features[3:50])  # rows of no others
+    assert np.isfinite(encoder.transform(np.full((1, 8, 8, 3), 0.5))).all()

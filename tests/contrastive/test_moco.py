@@ -62,18 +62,18 @@ def test_the_loss_falls(dictionary, images):
 
 
 class Recorder:
-    """Fits, and keeps what each step was given: the network before the first, views, rows, order and random state."""
+    """Fits, and keeps what each step was given: network before the first, views, rows, groups, order, random state."""
 
-    def __init__(self, estimator, X):
+    def __init__(self, estimator, X, groups):
         self.steps, self.before = [], None
         original = estimator.make_views
 
         def make_views(data, module):
             seen, recall = {}, module.dictionary.recall
 
-            def watched(index, generator):
+            def watched(batch, groups, generator):
                 seen["random"] = generator.get_state()
-                return recall(index, generator)
+                return recall(batch, groups, generator)
 
             module.dictionary.recall = watched  # what the hook takes
             views = original(data, module)
@@ -89,7 +89,7 @@ class Recorder:
             return recorded
 
         estimator.make_views = make_views
-        self.fitted = estimator.fit(X)
+        self.fitted = estimator.fit(X, groups=groups)
 
 
 def unit(z):
@@ -99,10 +99,11 @@ def unit(z):
 class Algorithm1:
     """He et al. 2020, Algorithm 1 and Figure 2, one query at a time; stochastic gradient descent by hand."""
 
-    def __init__(self, module, *, dictionary, symmetric, momentum, lr, temperature, n_negatives=0, n_splits=1):
+    def __init__(self, module, owners, *, dictionary, symmetric, momentum, lr, temperature, n_negatives=0, n_splits=1):
         self.encoder, self.projector = copy.deepcopy(module.encoder), copy.deepcopy(module.projector)
         self.dictionary, self.symmetric, self.momentum = dictionary, symmetric, momentum
         self.lr, self.temperature, self.n_negatives, self.n_splits = lr, temperature, n_negatives, n_splits
+        self.owners = owners  # of each row: itself, or its group
         self.learned = [*self.encoder.parameters(), *self.projector.parameters()]
         self.velocity = [torch.zeros_like(p) for p in self.learned]
         if dictionary == "queue":
@@ -114,9 +115,11 @@ class Algorithm1:
     def run(self, encoder, projector, x):
         return torch.cat([projector(encoder.embed(part)) for part in x.tensor_split(self.n_splits)])
 
-    def step(self, views, index, order, random):
+    def step(self, views, index, groups, order, random):
         n, first, second = len(index), views[: len(index)], views[len(index) :]
         rows = index.tolist()
+        owners = [self.owners[row] for row in rows]
+        assert groups is None or groups.tolist() == owners
         if self.dictionary == "queue":
             q = self.run(self.encoder, self.projector, views if self.symmetric else first)
             answers = views if self.symmetric else second
@@ -138,13 +141,13 @@ class Algorithm1:
             drawn = torch.randint(len(self.bank), (self.n_negatives,), generator=generator).tolist()
         losses = []
         for i in range(len(q)):
-            row, half = rows[i % n], i // n
+            row, own, half = rows[i % n], owners[i % n], i // n
             if self.dictionary == "queue":
-                positive, others = k[i], [key for key, owner in self.queue if owner != row]
+                positive, others = k[i], [key for key, owner in self.queue if owner != own]
             elif self.dictionary == "memory_bank":
-                positive, others = self.bank[row], [self.bank[j] for j in drawn if j != row]
+                positive, others = self.bank[row], [self.bank[j] for j in drawn if self.owners[j] != own]
             else:
-                positive, others = k[i], [k[half * n + j] for j in range(n) if half * n + j != i]
+                positive, others = k[i], [k[half * n + j] for j in range(n) if owners[j] != own]
             candidates = torch.stack([positive, *others])
             logits = unit(candidates) @ unit(q[i]) / self.temperature
             losses.append(torch.logsumexp(logits, 0) - logits[0])
@@ -158,7 +161,7 @@ class Algorithm1:
                 followers = [*self.key_encoder.parameters(), *self.key_projector.parameters()]
                 for slow, fast in zip(followers, self.learned, strict=True):
                     slow.copy_(self.momentum * slow + (1 - self.momentum) * fast)
-                self.queue.extend((unit(key), rows[i % n]) for i, key in enumerate(k))
+                self.queue.extend((unit(key), owners[i % n]) for i, key in enumerate(k))
             if self.dictionary == "memory_bank":
                 for i, row in enumerate(rows):
                     seen = unit(q[i]) if not self.symmetric else (unit(q[i]) + unit(q[n + i])) / 2
@@ -186,9 +189,16 @@ CASES = {
 }
 
 
+GROUPS = np.arange(40) % 7
+
+CASES_OF_GROUPS = ["queue of all", "queue, parts", "memory bank", "end to end"]
+
+
 @pytest.mark.parametrize("symmetric", [True, False])
-@pytest.mark.parametrize("case", CASES)
-def test_it_is_algorithm_1(case, symmetric, images):
+@pytest.mark.parametrize(
+    ("case", "groups"), [*((case, None) for case in CASES), *((case, GROUPS) for case in CASES_OF_GROUPS)]
+)
+def test_it_is_algorithm_1(case, groups, symmetric, images):
     dictionary, options = CASES[case]
     common = {"symmetric": symmetric, "momentum": 0.9, "lr": 0.02, "temperature": 0.3}
     recorded = Recorder(
@@ -203,10 +213,12 @@ def test_it_is_algorithm_1(case, symmetric, images):
             **common,
         ),
         images[:40],
+        groups,
     )
     n_splits = options.get("bn_splits", 1)
     by_hand = Algorithm1(
         recorded.before,
+        range(40) if groups is None else groups.tolist(),
         dictionary=dictionary,
         n_negatives=options.get("queue_size", 0),
         n_splits=n_splits,

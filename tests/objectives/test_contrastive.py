@@ -7,16 +7,18 @@ import torch
 from skrep.objectives import info_nce, nt_xent
 
 
-def algorithm_1(z, temperature):
-    """Chen et al. 2020, Algorithm 1, line by line: views 2k - 1 and 2k are of sample k."""
+def algorithm_1(z, temperature, groups=None):
+    """Chen et al. 2020, Algorithm 1, line by line: views 2k - 1 and 2k are of sample k, which is of groups[k]."""
     two_n = len(z)
     s = np.empty((two_n, two_n))
     for i in range(two_n):
         for j in range(two_n):
             s[i, j] = z[i] @ z[j] / (np.linalg.norm(z[i]) * np.linalg.norm(z[j]))
 
+    owner = range(two_n // 2) if groups is None else groups
+
     def ell(i, j):
-        below = sum(math.exp(s[i, k] / temperature) for k in range(two_n) if k != i)
+        below = sum(math.exp(s[i, k] / temperature) for k in range(two_n) if k == j or owner[k // 2] != owner[i // 2])
         return -math.log(math.exp(s[i, j] / temperature) / below)
 
     return sum(ell(2 * k, 2 * k + 1) + ell(2 * k + 1, 2 * k) for k in range(two_n // 2)) / two_n
@@ -30,6 +32,19 @@ def test_it_is_algorithm_1(n, temperature):
     interleaved = np.stack([first, second], axis=1).reshape(2 * n, 5)  # (n, 2, 5) -> (2 * n, 5)
     loss = nt_xent(torch.from_numpy(np.concatenate([first, second])).float(), temperature)
     np.testing.assert_allclose(loss, algorithm_1(interleaved, temperature), rtol=1e-5)
+
+
+@pytest.mark.parametrize("groups", [[0, 0], [3, 1, 3, 0, 0, 3], [5, 4, 3, 2, 1], [2] * 7], ids=["2", "6", "5", "one"])
+def test_views_of_a_group_are_no_candidates(groups):
+    first, second = np.random.default_rng(1).normal(size=(2, len(groups), 5))
+    interleaved = np.stack([first, second], axis=1).reshape(-1, 5)  # (n, 2, 5) -> (2 * n, 5)
+    z = torch.from_numpy(np.concatenate([first, second])).float().requires_grad_()
+    loss = nt_xent(z, 0.3, torch.tensor(groups))
+    np.testing.assert_allclose(loss.detach(), algorithm_1(interleaved, 0.3, groups), rtol=1e-5, atol=1e-6)
+    loss.backward()
+    assert torch.isfinite(z.grad).all()
+    if len(set(groups)) == len(groups):  # a group a row is as no groups at all, to the bit
+        assert loss == nt_xent(z, 0.3)
 
 
 def test_gradient_by_finite_differences():
@@ -145,6 +160,20 @@ def test_gradient_of_info_nce_by_finite_differences(n_negatives):
             )
             moved[at], numeric[at] = before, (up - down) / 2e-6
         np.testing.assert_allclose(gradient, numeric, rtol=1e-3, atol=1e-5)
+
+
+def test_keys_of_the_batch_can_be_excluded():
+    queries, keys, _, _ = sides(17, None)
+    groups = np.arange(17) // 3
+    losses = []
+    for i in range(17):
+        others = np.flatnonzero(groups != groups[i])
+        losses.append(one_by_one(queries[i : i + 1], keys[i : i + 1], keys[others], 0.3, None))
+    q, k = tensors(queries, keys)
+    excluded = torch.from_numpy(groups[:, None] == groups)
+    np.testing.assert_allclose(info_nce(q, k, None, 0.3, excluded), np.mean(losses), rtol=1e-4)
+    assert excluded.diagonal().all()  # left as it was
+    assert info_nce(q, k, None, 0.3, torch.ones(17, 17, dtype=torch.bool)) == 0
 
 
 def test_bounds_of_info_nce():
