@@ -23,6 +23,7 @@ from skrep.base import Views
 from skrep.contrastive.two_views import TwoViews
 from skrep.data import Batch, Source
 from skrep.engine import join_ranks
+from skrep.engine.recipe import DEFAULT_WORK
 from skrep.objectives import info_nce
 from skrep.params import Integer, Real, param, params
 from skrep.views.image import Interval
@@ -237,6 +238,8 @@ class MoCoTransformer(TwoViews):
     symmetric: bool = param(bool, default=True)
     bn_splits: int = param(Integer(low=1), default=1)
     temperature: float = param(Real(low=0, open_low=True), default=0.2)
+
+    _work = 1.5 * DEFAULT_WORK  # which counts gradients for keys as well, that they have not
 
     def make_module(self, data: Source) -> nn.Module:
         """Hook: encoder, projection head and dictionary."""

@@ -10,10 +10,15 @@ from torch import Tensor, nn
 from skrep.base import TorchTransformer, Views
 from skrep.data import Batch, Source, read, read_groups
 from skrep.engine import Recipe, up_to
+from skrep.engine.optimizers import DEFAULT_LR
+from skrep.engine.recipe import DEFAULT_WORK
 from skrep.params import Integer, param, params
 from skrep.views import default_views, resolve_views
 
 __all__ = ["TwoViews"]
+
+# Convolutions with batch normalisation take twice the usual rate.
+IMAGE_LR = {**DEFAULT_LR, "adam": 2 * DEFAULT_LR["adam"], "adamw": 2 * DEFAULT_LR["adamw"]}
 
 
 @params
@@ -55,11 +60,15 @@ class TwoViews(TorchTransformer):
     layer: str | int | None = param(str, Integer(), None, trains=False, default=None)
 
     reads = ("table", "images")
-    # Measured: more and smaller steps are worth more than more negatives, in the time a CPU has; see docs/defaults.md.
-    recipe = Recipe(batch=up_to(128))
     shares_batches = True
+    _work: ClassVar[float] = DEFAULT_WORK
     __metadata_request__fit: ClassVar[dict[str, Any]] = {"groups": None}
     __metadata_request__partial_fit: ClassVar[dict[str, Any]] = {"groups": None}
+
+    @property
+    def recipe(self) -> Recipe:  # type: ignore[override]
+        """Declared hook: see docs/defaults.md. In the time a CPU has, more and smaller steps beat more negatives."""
+        return Recipe(batch=up_to(128), work=self._work, lr=IMAGE_LR if hasattr(self, "image_shape_") else DEFAULT_LR)
 
     def read(self, X: Any, y: Any = None, groups: Any = None, *, reset: bool) -> Source:
         """Hook: rows and their groups."""

@@ -17,11 +17,14 @@ from skrep.engine.optimizers import DEFAULT_LR
 from skrep.engine.randomness import global_generators
 from skrep.engine.work import training_flops
 
-__all__ = ["DEFAULT_WORK", "UNLIMITED", "Recipe", "plan", "up_to"]
+__all__ = ["DEFAULT_WORK", "UNLIMITED", "Recipe", "plan", "share_of_work", "up_to"]
 
 # Training work of a default fit, in FLOPs: about two minutes on two laptop cores for a perceptron, less than one for
 # convolutions.
 DEFAULT_WORK = 4e12
+
+# Fewer rows get a share of it, for fits of seconds: from all of it at 10,000 rows down to .27 at 4,160 and below.
+ALL_ROWS, LEAST_SHARE = 10_000, 0.27
 
 # Epochs where only the clock ends training.
 UNLIMITED = 10**9
@@ -41,7 +44,7 @@ class Recipe:
     batch : callable, default=up_to(256)
         Batch size, from the number of rows.
     work : float, default=4e12
-        FLOPs of a default fit.
+        FLOPs of a default fit to 10,000 rows or more; fewer rows get less, see :func:`share_of_work`.
     epochs : tuple of (int, int), default=(10, 200)
         Fewest and most epochs that `work` may come to.
     steps : int or None, default=None
@@ -89,8 +92,16 @@ def plan(method: Any, data: Source, module: nn.Module) -> tuple[int, int]:
     fewest, most = recipe.epochs
     if recipe.steps is not None:
         return batch_size, int(np.clip(recipe.steps * batch_size / data.rows_per_epoch, fewest, most))
-    per_epoch = recipe.flops(module) * data.size if recipe.flops is not None else _measured(method, data, module)
-    return batch_size, int(min(most, max(fewest, recipe.work / max(1.0, per_epoch))))
+    if recipe.flops is not None:
+        work, per_epoch = recipe.work, recipe.flops(module) * data.size
+    else:
+        work, per_epoch = recipe.work * share_of_work(len(data)), _measured(method, data, module)
+    return batch_size, int(min(most, max(fewest, work / max(1.0, per_epoch))))
+
+
+def share_of_work(n_rows: int) -> float:
+    """The share of a default fit's work that so many rows get: small sets gain little from long training."""
+    return float(np.clip((n_rows - 2000) / (ALL_ROWS - 2000), LEAST_SHARE, 1.0))
 
 
 def _measured(method: Any, data: Source, module: nn.Module) -> float:

@@ -60,7 +60,8 @@ class FineTuning(FittedParts, TorchTransformer):
     batch_size : int or None, default=None
         Rows in a step. None takes 16, from a thousand rows on 32.
     lr : float or None, default=None
-        Peak learning rate, that of the linear layer. None takes 0.0005, for published texts' networks 0.00005.
+        Peak learning rate, that of the linear layer. None takes 0.0005, for quantities behind tables and
+        images 0.001, for published networks of texts 0.00005.
     weight_decay : float, default=0.01
         Decay of weight matrices; biases and normalisation gains are not decayed.
 
