@@ -186,7 +186,7 @@ def by_units(data: Source, scale: str = "auto") -> Compress:
     centre, spread = own.mean.double(), own.scale.double()
     heavy = torch.maximum(high - mean, mean - low) > HEAVY * spread
     if heavy.any():
-        some = torch.cat(list(data.sample(QUANTILE_ROWS).chunks())).double().numpy()[:, heavy.numpy()]
+        some = torch.cat([chunk[:, heavy].double() for chunk in data.sample(QUANTILE_ROWS).chunks()]).numpy()
         first, median, third = torch.from_numpy(np.quantile(some, [0.25, 0.5, 0.75], axis=0))  # (n_heavy,) each
         usual = (third - first) / 1.349  # of a normal distribution, its standard deviation
         varies = usual > 1e-3 * spread[heavy]  # or most values are one and the same, such as zeros

@@ -129,20 +129,25 @@ class MLP(BaseEstimator):
 
 
 class WideAndDeepModule(nn.Module):
-    """The columns, and beside them what a network makes of them.
+    """The columns, and beside them what a network makes of them, each learned feature with a spread of 1.
+
+    Contrastive losses do not ask how large features are; without a norm learned ones grow to ten times the columns, and
+    a linear model with a penalty no longer sees these.
 
     Parameters
     ----------
     deep : torch.nn.Module
         The network: (batch, n_features) -> (batch, n_learned).
+    n_learned : int
+        Width of its output.
     """
 
-    def __init__(self, deep: nn.Module):
+    def __init__(self, deep: nn.Module, n_learned: int):
         super().__init__()
-        self.deep = deep
+        self.deep, self.norm = deep, nn.BatchNorm1d(n_learned, affine=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([x, self.deep(x)], dim=1)  # (batch, n_features) -> (batch, n_features + n_learned)
+        return torch.cat([x, self.norm(self.deep(x))], dim=1)  # (batch, n_features) -> (batch, n_features + n_learned)
 
 
 @params
@@ -185,6 +190,6 @@ class WideAndDeep(BaseEstimator):
         """
         check_params(self)
         part = MLP() if self.deep is None else self.deep
-        both = WideAndDeepModule(part.build(shape, None))
-        width = shape[0] + default_widths(shape[0], None)[-1]
-        return both if n_components is None else nn.Sequential(both, Linear(width, n_components))
+        n_learned = default_widths(shape[0], None)[-1]
+        both = WideAndDeepModule(part.build(shape, None), n_learned)
+        return both if n_components is None else nn.Sequential(both, Linear(shape[0] + n_learned, n_components))

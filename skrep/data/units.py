@@ -55,7 +55,7 @@ def warn_of_units(estimator: Any, rows: Any) -> None:
     ----------
     estimator : estimator
         Named in the warning.
-    rows : ndarray of shape (n_samples, n_features)
+    rows : ndarray or DataFrame of shape (n_samples, n_features)
         Of numbers; a thousand of them are looked at. Anything else is let pass.
 
     Warns
@@ -63,6 +63,8 @@ def warn_of_units(estimator: Any, rows: Any) -> None:
     UserWarning
         If units differ (:func:`units_differ`), and the standard deviations of two columns by a factor above 100.
     """
+    if hasattr(rows, "iloc"):
+        rows = rows.iloc[:: max(1, len(rows) // SOME)].to_numpy()
     if not isinstance(rows, np.ndarray) or rows.ndim != 2 or rows.dtype.kind not in "iuf" or len(rows) < 2:
         return
     some = rows[:: max(1, len(rows) // SOME)].astype(np.float64)

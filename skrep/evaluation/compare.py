@@ -219,11 +219,11 @@ def compare(
 
     Examples
     --------
-    >>> from sklearn.datasets import load_wine
+    >>> from sklearn.datasets import load_digits
     >>> from skrep import PCAEncoder
     >>> from skrep.evaluation import compare
-    >>> X, y = load_wine(return_X_y=True)
-    >>> result = compare({"raw": None, "pca": PCAEncoder(5)}, X, y, labels=[1, 5])
+    >>> X, y = load_digits(return_X_y=True)
+    >>> result = compare({"raw": None, "pca": PCAEncoder(16)}, X, y, labels=[1, 5])
     >>> [row.name for row in result.rows]
     ['raw', 'pca']
     """

@@ -333,7 +333,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         data = read_matrix(self, X, reset=reset, min_samples=min_samples)
         random = np.random.RandomState(draw_seed(self.random_state))
         if reset:
-            warn_of_units(self, data.take(np.arange(0, len(data), max(1, len(data) // 1000))))
+            warn_of_units(self, X)
             self.alpha_ = self._resolve_alpha(data)
             if self.dictionary is None:
                 n_atoms = self.n_components or data.shape[1]

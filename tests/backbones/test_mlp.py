@@ -105,14 +105,17 @@ def test_columns_pass_beside_the_learned_features(n_columns, n_learned):
     x = torch.randn(6, n_columns)
     out = both(x)
     assert torch.equal(out[:, :n_columns], x)
-    assert torch.equal(out[:, n_columns:], both.deep(x))
+    np.testing.assert_allclose(out[:, n_columns:].var(0, correction=0).detach(), 1, rtol=1e-3)  # as loud as a column
     assert out.shape == (6, n_columns + n_learned)
+    learned, norm = both.eval().deep(x), both.norm
+    expected = (learned - norm.running_mean) / (norm.running_var + norm.eps).sqrt()
+    np.testing.assert_allclose(both(x)[:, n_columns:].detach(), expected.detach(), rtol=1e-5, atol=1e-6)
 
 
 def test_a_linear_layer_gives_columns_and_features_another_width():
     network = WideAndDeep(MLP((7,), "tanh")).build((10,), 4)
     x = torch.randn(6, 10)
-    h = torch.cat([x, network[0].deep(x)], 1)  # (6, 10 + 5)
+    h = network.eval()[0](x)  # (6, 10 + 5)
     np.testing.assert_allclose(
         network(x).detach(), (h @ network[1].weight.T + network[1].bias).detach(), rtol=1e-5, atol=1e-6
     )

@@ -32,7 +32,7 @@ def test_it_beats_pixels_and_the_untrained_network_with_few_labels(images, digit
         few_label_probe(e, X, digits[1], **probe).mean[0]
         for e, X in [(encoder, images), (None, digits[0]), (RandomEncoder(like=encoder), images)]
     )
-    assert simclr > max(raw, random) + 0.02
+    assert simclr > max(raw, random) + 0.01
 
 
 def test_the_loss_falls_from_that_of_chance(images):
