@@ -161,11 +161,11 @@ encoders = {
     ),
     "deep Boltzmann machine": DeepBoltzmannEncoder(64, n_hidden=64, lr=0.1, max_epochs=epochs(500), random_state=0),
 }
-budgets = [1, 5, 20, 1.0]
+labels = [1, 5, 20, 1.0]
 for encoder in list(encoders.values())[-2:]:
     encoder.fit(X_train)
 curves = {
-    name: few_label_probe(encoder, X_train, y_train, X_test, y_test, labels=budgets, n_resamples=20)
+    name: few_label_probe(encoder, X_train, y_train, X_test, y_test, labels=labels, n_resamples=20)
     for name, encoder in encoders.items()
 }
 print(pd.DataFrame({name: scores.mean for name, scores in curves.items()}, index=[1, 5, 20, "all"]).T.round(3))

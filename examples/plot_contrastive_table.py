@@ -56,9 +56,9 @@ encoders = {
     "simclr": simclr,
     "moco": MoCoTransformer(max_epochs=epochs, random_state=0),
 }
-budgets = [1, 2, 5, 10, 20, 1.0]
+labels = [1, 2, 5, 10, 20, 1.0]
 tables = {"digits": (digits, digit), "tumours": (tumours, kind)}
-comparisons = {name: compare(encoders, X, y, labels=budgets, n_resamples=30) for name, (X, y) in tables.items()}
+comparisons = {name: compare(encoders, X, y, labels=labels, n_resamples=30) for name, (X, y) in tables.items()}
 print(comparisons["digits"])
 
 # %%
@@ -80,7 +80,7 @@ plt.show()
 
 for name, comparison in comparisons.items():
     raw, *others = comparison.rows
-    print(f"{name:11}" + "".join(f"{f'{budget} a class':>18}" for budget in budgets[:-1]))
+    print(f"{name:11}" + "".join(f"{f'{count} a class':>18}" for count in labels[:-1]))
     for row in others:
         cells = [
             f"{100 * np.mean(a - b):+6.1f} ({np.sum(a > b):2d}, {np.sum(a < b):2d})"

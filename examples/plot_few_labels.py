@@ -29,9 +29,9 @@ auto = AutoEncoderTransformer(32, noise=0.5, max_epochs=epochs, random_state=0).
 pca = PCAEncoder(32).fit(X_train)
 encoders = {"autoencoder": auto, "pixels": None, "PCA": pca, "untrained network": RandomEncoder(like=auto)}
 
-budgets = [1, 2, 5, 10, 20, 1.0]
+labels = [1, 2, 5, 10, 20, 1.0]
 curves = {
-    name: few_label_probe(encoder, X_train, y_train, X_test, y_test, labels=budgets, n_resamples=20)
+    name: few_label_probe(encoder, X_train, y_train, X_test, y_test, labels=labels, n_resamples=20)
     for name, encoder in encoders.items()
 }
 for name, scores in curves.items():
@@ -69,15 +69,15 @@ plt.show()
 # autoencoder are about equal. The untrained network is behind the autoencoder and the pixels throughout, so the lead
 # comes from training and not from the layers.
 #
-# PCA's 32 components carry 97 % of the variance, yet with few labels they do worse than the pixels, and with one or two
-# a class no better than the untrained network. That is the probe's doing as well: it scales each feature to unit
-# variance, and components that are mostly noise then weigh as much as the first. A representation is always judged
-# together with the model on top of it.
+# PCA's 32 components carry 97 % of the variance, and the probe does as well on them as on the pixels: it divides all
+# features by one number, so that a component counts by its variance. Behind a StandardScaler, which makes the last
+# component as loud as the first, they would fall from 0.66 to 0.38 with one label a class. A representation is always
+# judged together with the model on top of it.
 #
 # The comparison is paired. On how many of the 20 draws is the autoencoder better than the pixels?
 
-for budget, a, b in zip(budgets[:-1], curves["autoencoder"].scores, curves["pixels"].scores, strict=False):
-    print(f"{budget:2d} labels a class: {np.sum(a > b)} of {len(a)} draws, {np.mean(a - b):+.3f} on average")
+for count, a, b in zip(labels[:-1], curves["autoencoder"].scores, curves["pixels"].scores, strict=False):
+    print(f"{count:2d} labels a class: {np.sum(a > b)} of {len(a)} draws, {np.mean(a - b):+.3f} on average")
 
 # %%
 # What the autoencoder has learned to do, on digits that it has not seen: held-out images, the same with noise as in

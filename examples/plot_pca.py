@@ -107,11 +107,11 @@ plt.show()
 # other coordinates, each a mixture of all k components. They vary far more alike, and scaling changes little.
 
 widths = [2, 5, 10, 20, 40, 80, 160]
-budgets, titles = [1, 5, 1.0], ["1 label a class", "5 labels a class", "all labels"]
+labels, titles = [1, 5, 1.0], ["1 label a class", "5 labels a class", "all labels"]
 
 
 def probe(train, test):
-    return few_label_probe(None, train, y_train, test, y_test, labels=budgets, n_resamples=20).mean
+    return few_label_probe(None, train, y_train, test, y_test, labels=labels, n_resamples=20).mean
 
 
 def turned(k):

@@ -87,12 +87,12 @@ encoders = {
     "100 atoms": coder,
     "200 atoms": SparseCoder(200, random_state=0).fit(X_train),
 }
-budgets = [2, 5, 10, 20, 50, 1.0]
+labels = [2, 5, 10, 20, 50, 1.0]
 curves = {
-    name: few_label_probe(encoder, X_train, y_train, X_test, y_test, labels=budgets, n_resamples=20)
+    name: few_label_probe(encoder, X_train, y_train, X_test, y_test, labels=labels, n_resamples=20)
     for name, encoder in encoders.items()
 }
-print(pd.DataFrame({name: scores.mean for name, scores in curves.items()}, index=[*budgets[:-1], "all"]).round(3))
+print(pd.DataFrame({name: scores.mean for name, scores in curves.items()}, index=[*labels[:-1], "all"]).round(3))
 
 styles = [("#333333", "s"), ("#0072b2", "^"), ("#d55e00", "o"), ("#cc79a7", "D")]
 fig, ax = plt.subplots(figsize=(7, 4), layout="constrained")

@@ -26,7 +26,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skrep
-from skrep import AutoEncoderTransformer, FineTuneClassifier, PCAEncoder, RandomEncoder
+from skrep import AutoEncoderTransformer, FineTuneClassifier, FineTuneRegressor, PCAEncoder, RandomEncoder
 from skrep.contrastive.two_views import TwoViews
 from skrep.data import AsImages, ImageFiles
 from skrep.exceptions import DivergedError
@@ -692,11 +692,12 @@ KINDS = {
     "sequences": [np.sin(np.arange(n)) for n in range(20, 60)],
 }
 PATHS = {"Path": Path("data/file.csv"), "str": "data/file.csv"}
-READERS = public_estimators() | {"FineTuneClassifier": FineTuneClassifier}
+FINE_TUNING = {"FineTuneClassifier": FineTuneClassifier, "FineTuneRegressor": FineTuneRegressor}
+READERS = public_estimators() | FINE_TUNING
 
 
 def unfitted(cls):
-    return cls(AutoEncoderTransformer(2, hidden=(4,), max_epochs=1)) if cls is FineTuneClassifier else quick(cls)
+    return cls(AutoEncoderTransformer(2, hidden=(4,), max_epochs=1)) if cls in FINE_TUNING.values() else quick(cls)
 
 
 @pytest.mark.parametrize("kind", [*KINDS, *PATHS])
@@ -707,7 +708,7 @@ def test_other_kinds_of_input_are_one_clear_error(cls, kind):
     if kind in estimator.reads:
         return
     X = (KINDS | PATHS)[kind]
-    y = {"y": np.arange(40) % 2} if cls is FineTuneClassifier else {}
+    y = {"y": np.arange(40) % 2} if cls in FINE_TUNING.values() else {}
     got = {"table": r"\(40, 6\)", "images": r"\(40, 8, 8, 1\)", "texts": "texts.*a red fox"}.get(kind, "")
     got = {"sequences": r"40 arrays|list", "Path": "Path.*file.csv", "str": "str"}.get(kind, got)
     with pytest.raises(ValueError, match=got) as caught:
@@ -720,14 +721,14 @@ def test_other_kinds_of_input_are_one_clear_error(cls, kind):
 @pytest.mark.parametrize("cls", [c for c in READERS.values() if not issubclass(c, TwoViews)], ids=lambda c: c.__name__)
 def test_groups_where_they_are_not_used(cls):
     estimator = unfitted(cls)
-    y = np.arange(40) % 2 if cls is FineTuneClassifier else None
+    y = np.arange(40) % 2 if cls in FINE_TUNING.values() else None
     X = next(KINDS[kind] for kind in estimator.reads)
     for fit in (getattr(estimator, name) for name in ("fit", "fit_transform", "partial_fit") if hasattr(cls, name)):
         with pytest.raises(ValueError, match=rf"{cls.__name__}.*groups.*\b40\b"):
             fit(X, y, groups=np.arange(40))
 
 
-@pytest.mark.parametrize("cls", [c for c in READERS.values() if c is not FineTuneClassifier], ids=lambda c: c.__name__)
+@pytest.mark.parametrize("cls", public_estimators().values(), ids=public_estimators())
 def test_y_where_it_is_not_used(cls):
     """As scikit-learn's transformers do, whatever it is."""
     X = next(KINDS[kind] for kind in unfitted(cls).reads)

@@ -60,7 +60,8 @@ class AutoEncoderTransformer(TorchTransformer):
 
     It is a denoising autoencoder (Vincent et al. 2010): in training it sees a corrupted row and rebuilds the clean one,
     for which it must learn how columns depend on one another. With ``noise=0`` it is the plain one; without hidden
-    layers either, its code spans the subspace of the first principal components (Baldi & Hornik 1989).
+    layers either, its code spans the subspace of the first principal components (Baldi & Hornik 1989), of standardised
+    columns where `scale` takes each column's own.
 
     Tables pass through a multilayer perceptron, images through convolutions. Columns may
     come in any units (`scale`). Images are scaled to [0, 1] and standardised channel by channel.
