@@ -4,6 +4,9 @@ from torch import nn
 
 __all__ = ["ProjectionHead"]
 
+# That of ResNet-50, the widest backbone here.
+WIDEST = 2048
+
 
 class ProjectionHead(nn.Sequential):
     """A hidden layer with batch normalisation and a linear one, (batch, n_features) -> (batch, projection_dim).
@@ -14,15 +17,16 @@ class ProjectionHead(nn.Sequential):
     Parameters
     ----------
     n_features : int
-        Width of its input and of its hidden layer.
+        Width of its input and, up to 2048, of its hidden layer.
     projection_dim : int
         Width of its output.
     """
 
     def __init__(self, n_features: int, projection_dim: int):
+        n_hidden = min(n_features, WIDEST)  # a table of 100,000 columns has as many features
         super().__init__(
-            nn.Linear(n_features, n_features, bias=False),
-            nn.BatchNorm1d(n_features),
+            nn.Linear(n_features, n_hidden, bias=False),
+            nn.BatchNorm1d(n_hidden),
             nn.ReLU(),
-            nn.Linear(n_features, projection_dim),
+            nn.Linear(n_hidden, projection_dim),
         )

@@ -23,8 +23,8 @@ __all__ = ["DEFAULT_WORK", "UNLIMITED", "Recipe", "plan", "share_of_work", "up_t
 # convolutions.
 DEFAULT_WORK = 4e12
 
-# Fewer rows get a share of it, for fits of seconds: from all of it at 10,000 rows down to .27 at 4,160 and below.
-ALL_ROWS, LEAST_SHARE = 10_000, 0.27
+# Fewer rows get a share of it, for fits of seconds: from all of it at 6,000 rows down to .27 at 3,445 and below.
+SMALL, ALL_ROWS, LEAST_SHARE = 2500, 6000, 0.27
 
 # Epochs where only the clock ends training.
 UNLIMITED = 10**9
@@ -44,7 +44,7 @@ class Recipe:
     batch : callable, default=up_to(256)
         Batch size, from the number of rows.
     work : float, default=4e12
-        FLOPs of a default fit to 10,000 rows or more; fewer rows get less, see :func:`share_of_work`.
+        FLOPs of a default fit to 6,000 rows or more; fewer rows get less, see :func:`share_of_work`.
     epochs : tuple of (int, int), default=(10, 200)
         Fewest and most epochs that `work` may come to.
     steps : int or None, default=None
@@ -101,7 +101,7 @@ def plan(method: Any, data: Source, module: nn.Module) -> tuple[int, int]:
 
 def share_of_work(n_rows: int) -> float:
     """The share of a default fit's work that so many rows get: small sets gain little from long training."""
-    return float(np.clip((n_rows - 2000) / (ALL_ROWS - 2000), LEAST_SHARE, 1.0))
+    return float(np.clip((n_rows - SMALL) / (ALL_ROWS - SMALL), LEAST_SHARE, 1.0))
 
 
 def _measured(method: Any, data: Source, module: nn.Module) -> float:

@@ -7,7 +7,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits, load_wine
 
 from skrep import AutoEncoderTransformer, RandomEncoder, SimCLRTransformer
-from skrep.backbones import by_units, default_code
+from skrep.backbones import ProjectionHead, by_units, default_code
 from skrep.backbones.layers import Compress
 from skrep.data import ArraySource
 
@@ -105,3 +105,8 @@ def test_odd_columns(column):
     assert np.isfinite(Z).all()
     assert np.isfinite(encoder.inverse_transform(Z)).all()
     assert np.isfinite(encoder.history_[-1]["train_loss"])
+
+
+def test_a_table_of_very_many_columns_fits_into_memory():
+    assert [layer.out_features for layer in ProjectionHead(100_064, 64) if hasattr(layer, "out_features")] == [2048, 64]
+    assert ProjectionHead(10, 4)[0].out_features == 10
