@@ -184,10 +184,10 @@ ax.legend(frameon=False, loc="lower left")
 plt.show()
 
 # %%
-# With one label a class all three are ahead of the pixels, and the two of two layers more so; from twenty on these do
+# With one label a class all three are ahead of the pixels, the belief net most; from twenty on those of two layers do
 # as the pixels do or a little worse. The machine of one layer is ahead of the pixels throughout, with all labels by
-# less than a hundredth. An untrained network of 256 units is not far behind, with four times as many features. PCA is
-# behind throughout, as the probe scales its components to one size.
+# less than a hundredth. An untrained network of 256 units is behind, with four times as many features, and PCA says
+# what the pixels say, but for a hundredth.
 #
 # So take a Boltzmann machine where a probability is wanted as well as features, or a representation that can dream. If
 # only accuracy counts, put it beside the others with :func:`skrep.evaluation.compare`.
