@@ -112,8 +112,8 @@ for name, encoder in judged.items():
     print(f"{name:10}  probes {accuracies}   nearest neighbours {knn_score(encoder, X, y, X_test, y_test):.3f}")
 
 # %%
-# SimCLR and MoCo are ahead of the pixels at each number of labels, at 20 a class only just. The collapsed network is
-# behind the pixels from five labels a class on, as the untrained one is, and its neighbours are worse than anyone's.
+# SimCLR and MoCo are ahead of the pixels at each number of labels, from ten a class on only just. The collapsed network
+# is behind the pixels throughout, as the untrained one is, and its neighbours are worse than anyone's.
 # But it is far from chance: these figures could be those of a method that is merely poor.
 #
 # Where the collapse is, and where not

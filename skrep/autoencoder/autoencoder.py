@@ -66,6 +66,10 @@ class AutoEncoderTransformer(TorchTransformer):
     Tables pass through a multilayer perceptron, images through convolutions. Columns may
     come in any units (`scale`). Images are scaled to [0, 1] and standardised channel by channel.
 
+    With few labels its features are behind the columns themselves where a handful of measurements is all that there
+    is, or where a plane through very many columns separates the classes: of the tables in docs/defaults.md, diabetes
+    and "wide".
+
     Parameters
     ----------
     n_components : int or None, default=None
