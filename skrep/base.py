@@ -221,8 +221,8 @@ class TorchTransformer(Encoder):
     Parameters
     ----------
     max_epochs : int or None, default=None
-        Passes over the data. None sizes it by the work that a pass is: 200 for small data, and for large data as many
-        as take a few minutes on two cores, 10 at least.
+        Passes over the data. None sizes it by the work that a pass is: from 200 for small tables to 10 for large data,
+        so that some thousand rows take seconds, and more a minute or two on two cores where 10 passes allow it.
     budget_minutes : float or None, default=None
         Minutes that ``fit`` may train; `lr_schedule` follows the clock then, so that its end falls together with that
         of the time. With `max_epochs` too, whichever comes first ends training. (The clock is not the same twice: the

@@ -60,8 +60,8 @@ class AutoEncoderTransformer(TorchTransformer):
 
     It is a denoising autoencoder (Vincent et al. 2010): in training it sees a corrupted row and rebuilds the clean one,
     for which it must learn how columns depend on one another. With ``noise=0`` it is the plain one; without hidden
-    layers either, its code spans the subspace of the first principal components (Baldi & Hornik 1989), of standardised
-    columns where `scale` takes each column's own.
+    layers either and with ``scale="common"``, its code spans the subspace of the first principal components (Baldi &
+    Hornik 1989).
 
     Tables pass through a multilayer perceptron, images through convolutions. Columns may
     come in any units (`scale`). Images are scaled to [0, 1] and standardised channel by channel.
@@ -90,8 +90,9 @@ class AutoEncoderTransformer(TorchTransformer):
         For tables: whether the decoder's weights are the encoder's, transposed.
     scale : {"auto", "columns", "common"}, default="auto"
         For tables: whether each column is divided by its own standard deviation inside the network, or all by one
-        number, as for PCA. "auto" takes each column's own where they come in different units, told by their ranges, and
-        one number where they are alike, as pixels are.
+        number, as for PCA. With scales of their own, values of more than three of them are compressed to their
+        logarithm, and columns with heavy tails are measured by their quartiles. "auto" takes each column's own where
+        they come in different units, told by their ranges, and one number where they are alike, as pixels are.
     loss : {"mse", "bernoulli"}, default="mse"
         "mse" is the squared error; "bernoulli" the cross-entropy of values in [0, 1], such as binary columns or the
         pixels of images.

@@ -177,8 +177,7 @@ def by_units(data: Source, scale: str = "auto") -> Compress:
         in different units, told by their ranges (:func:`skrep.data.units_differ`), and a common one where they are
         alike: pixels at the margin would be as loud as those in the middle, and with them their noise.
     """
-    mean, variance = data.moments()
-    low, high = data.column_range()
+    (mean, variance), (low, high) = data.moments(), data.column_range()
     if not (scale == "columns" or (scale == "auto" and units_differ(low.numpy(), high.numpy()))):
         common = by_common_scale(mean, variance)
         return Compress(common.mean, common.scale.expand(len(mean)).clone(), torch.inf)

@@ -93,8 +93,8 @@ class Compress(Standardize):
     def inverse(self, z: Tensor) -> Tensor:
         """From units of the network back to units of the data."""
         beyond = (z.abs() - self.limit).clamp(min=0)
-        # a network may say anything, and exp(80) is the last that float32 holds with room
-        return super().inverse(z + z.sign() * (beyond.clamp(max=80).expm1() - beyond))
+        largest = 80 - self.scale.clamp(min=1).log()  # a network may say anything, and float32 ends near exp(88)
+        return super().inverse(z + z.sign() * (torch.minimum(beyond, largest).expm1() - beyond))
 
 
 def _unless_constant(scale: Tensor, size: Tensor) -> Tensor:

@@ -129,7 +129,7 @@ class MLP(BaseEstimator):
 
 
 class WideAndDeepModule(nn.Module):
-    """The columns, and beside them what a network makes of them, each learned feature with a spread of 1.
+    """The columns, and beside them what a network makes of them, each with a spread of about 1 once trained.
 
     Contrastive losses do not ask how large features are; without a norm learned ones grow to ten times the columns, and
     a linear model with a penalty no longer sees these.

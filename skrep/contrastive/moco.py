@@ -177,7 +177,7 @@ class MoCoTransformer(TwoViews):
     in a dictionary (He et al. 2020).
 
     Keys of a row's own group, such as those of the other photographs of its burst (``fit(X, groups=...)``), are never
-    its negatives.
+    its negatives; with ``partial_fit``, groups are those of one call.
 
     Parameters
     ----------

@@ -12,12 +12,12 @@ from skrep.data import Batch, Source, read, read_groups
 from skrep.engine import Recipe, up_to
 from skrep.engine.optimizers import DEFAULT_LR
 from skrep.engine.recipe import DEFAULT_WORK
-from skrep.params import Integer, param, params
+from skrep.params import Integer, Real, param, params
 from skrep.views import default_views, resolve_views
 
 __all__ = ["TwoViews"]
 
-# Convolutions with batch normalisation take twice the usual rate.
+# Networks of images take twice the usual rate: measured for ConvNet.
 IMAGE_LR = {**DEFAULT_LR, "adam": 2 * DEFAULT_LR["adam"], "adamw": 2 * DEFAULT_LR["adamw"]}
 
 
@@ -40,6 +40,8 @@ class TwoViews(TorchTransformer):
         How views are made: parts of :mod:`skrep.views` or their names, applied in order.
     projection_dim : int, default=64
         Width of the projections that are compared.
+    lr : float or None, default=None
+        Peak learning rate. None takes 0.002 for "adam" and "adamw", of images 0.004, 0.05 for "sgd" and 1 for "lars".
     layer : str, int or None, default=None
         The block of the backbone whose output ``transform`` returns, averaged over the image: its name or its position
         among the backbone's children. None is the backbone's output.
@@ -57,6 +59,7 @@ class TwoViews(TorchTransformer):
     augment: Any = param(default=None)
     _: KW_ONLY
     projection_dim: int = param(Integer(low=1), default=64)
+    lr: float | None = param(Real(low=0, open_low=True), None, default=None)
     layer: str | int | None = param(str, Integer(), None, trains=False, default=None)
 
     reads = ("table", "images")
@@ -74,11 +77,22 @@ class TwoViews(TorchTransformer):
         """Hook: rows and their groups."""
         data = read(self, X, reset=reset)
         data.groups = read_groups(groups, len(data))
-        if data.groups is not None and int(data.groups.max()) == 0:
+        if data.groups is None:
+            return data
+        n_groups = int(data.groups.max()) + 1
+        if n_groups == 1:
             raise ValueError(
                 f"{type(self).__name__} got {len(data)} groups of one value: all rows are of one group, and none has a "
                 "negative. Pass groups with two values or more, or leave groups out."
             )
+        if reset and n_groups < 4 and (self.validation_fraction is not None or self.early_stopping is not None):
+            raise ValueError(
+                f"{type(self).__name__} got {n_groups} groups: to train and to validate, each needs 2 at least, or no "
+                "row has a negative. Pass 4 groups or more, or leave validation_fraction and early_stopping out."
+            )
+        first = 0 if reset and not self.warm_start else getattr(self, "_n_groups", 0)
+        data.groups += first  # those of another call are others: a queue holds keys of both
+        self._n_groups = first + n_groups
         return data
 
     def make_views(self, data: Source, module: nn.Module) -> Views:

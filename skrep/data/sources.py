@@ -61,6 +61,7 @@ class Source(ABC):
     facts: Sequence[tuple[str, int]] = ()
     _rows: Tensor | None = None  # positions in what the rows are read from; None: all
     _moments: tuple[Tensor, Tensor] | None = None
+    _column_range: tuple[Tensor, Tensor] | None = None
     _range: tuple[float, float] | None = None
     _is_binary: bool | None = None
     _whole: "Source | None" = None  # what this is a part of
@@ -136,7 +137,7 @@ class Source(ABC):
         """A source of the rows at `index`, without copying them, with their labels, groups and the range of all."""
         part = copy.copy(self)
         part.n_samples, part.facts, part._whole = len(index), [], self
-        part._moments = part._is_binary = None
+        part._moments = part._column_range = part._is_binary = None
         part.y = None if self.y is None else self.y[index]
         part.groups = None if self.groups is None else self.groups[index]
         part._narrow(index)
@@ -210,13 +211,10 @@ class Source(ABC):
         return self._range
 
     def column_range(self) -> tuple[Tensor, Tensor]:
-        """Smallest and largest value of each column over the rows, each of `shape`, float64."""
-        low = torch.full(self.shape, torch.inf, dtype=torch.float64)
-        high = -low
-        for block in self.blocks():
-            least, largest = block.aminmax(dim=0)
-            low, high = torch.minimum(low, least.double()), torch.maximum(high, largest.double())
-        return low, high
+        """Smallest and largest value of each column over the rows, each of `shape`, float64; found with the moments."""
+        self.moments()
+        assert self._column_range is not None
+        return self._column_range
 
     def require_unit_interval(self, what: str, instead: str) -> None:
         """Raise ValueError unless all values can be probabilities: `what` needs that, `instead` does not."""
@@ -241,16 +239,21 @@ class Source(ABC):
         if self._moments is None:
             mean = torch.zeros(self.shape, dtype=torch.float64)
             squares = torch.zeros(self.shape, dtype=torch.float64)
+            low = torch.full(self.shape, torch.inf, dtype=torch.float64)
+            high = -low
             seen = 0
             for part in self.blocks():
                 part = part.to(torch.float64)
+                if len(self.shape) == 1:  # of tables
+                    least, largest = part.aminmax(dim=0)
+                    low, high = torch.minimum(low, least), torch.maximum(high, largest)
                 part_mean = part.mean(0)
                 delta = part_mean - mean
                 total = seen + len(part)
                 squares += part.sub_(part_mean).square_().sum(0) + delta.square() * (seen * len(part) / total)
                 mean += delta * (len(part) / total)
                 seen = total
-            self._moments = mean, squares / seen
+            self._moments, self._column_range = (mean, squares / seen), (low, high)
         return self._moments
 
 

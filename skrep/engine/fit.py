@@ -187,7 +187,8 @@ def _whole_groups(groups: torch.Tensor, fraction: float, seed: int) -> tuple[tor
             "leave validation_fraction and early_stopping out."
         )
     rows = np.arange(len(groups))
-    n_valid = min(n_groups - 1, max(1, round(fraction * n_groups)))
+    fewest = 2 if n_groups > 3 else 1  # of one group, a loss that compares groups has nothing to compare
+    n_valid = min(n_groups - 1, max(fewest, round(fraction * n_groups)))
     splitter = GroupShuffleSplit(1, test_size=n_valid, random_state=seed % 2**32)
     return tuple(map(torch.from_numpy, next(splitter.split(rows, groups=groups.numpy()))))
 

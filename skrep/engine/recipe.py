@@ -44,7 +44,8 @@ class Recipe:
     batch : callable, default=up_to(256)
         Batch size, from the number of rows.
     work : float, default=4e12
-        FLOPs of a default fit to 6,000 rows or more; fewer rows get less, see :func:`share_of_work`.
+        FLOPs of a default fit to 6,000 rows or more; fewer rows get less, see :func:`share_of_work`;
+        with `flops`, whatever the number of rows.
     epochs : tuple of (int, int), default=(10, 200)
         Fewest and most epochs that `work` may come to.
     steps : int or None, default=None

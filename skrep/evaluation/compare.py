@@ -55,10 +55,10 @@ class ComparisonRow:
     standardized : FewLabelScores or None
         Test scores of the usual probe, StandardScaler and LogisticRegression (Ridge for quantities), on the same
         features and draws. Only for encoders that are not trained by epochs, the baselines of those that are, and
-        only where no probe was passed.
+        only where no probe and no scorer of one's own was passed, which may go together.
     encoder : estimator or None
         Fitted; None for the columns themselves.
-    features : ndarray of shape (n_shown, n_features)
+    features : ndarray or sparse matrix of shape (n_shown, n_features)
         Of the first 1000 test rows at most, for pictures.
     """
 
@@ -69,7 +69,7 @@ class ComparisonRow:
     scores: FewLabelScores
     standardized: FewLabelScores | None = None
     encoder: Any = field(default=None, repr=False)
-    features: np.ndarray | None = field(default=None, repr=False)
+    features: Any = field(default=None, repr=False)
 
 
 @dataclass
@@ -124,7 +124,7 @@ class Comparison:
     def _table(self) -> list[str]:
         first = self.rows[0].scores
         header = [
-            "encoder",
+            "encoder" if first.metric == "accuracy" else f"{first.metric} of",
             "features",
             "fit s",
             "transform s",
@@ -243,8 +243,7 @@ def compare(
     result = Comparison(len(data.y), len(data.y_test), y_shown=data.y_test[:N_SHOWN])
     if data.n_unlabeled:
         result.notes.append(f"{data.n_unlabeled} more rows without a label trained the encoders.")
-    trained = {name: encoder for name, encoder in encoders.items() if _needs_epochs(encoder)}
-    epochs, cuts = ({}, {}) if time_budget is None else _plan_epochs(trained, data.X, time_budget)
+    epochs, cuts = ({}, {}) if time_budget is None else _plan_epochs(encoders, data.X, time_budget)
     errors = []
     for name, encoder in encoders.items():
         try:
@@ -259,8 +258,9 @@ def compare(
             after_transform = time.perf_counter()
             scores = probe_features(Z, Z_test, data, draws, model, scorer)
             usual = None
-            if probe is None and not _was_trained(fitted):
+            if probe is None and not callable(scoring) and not _was_trained(fitted):
                 usual = probe_features(Z, Z_test, data, draws, _usual_probe(model, Z), scorer, majority=False)
+            shown = as_features(Z_test)[:N_SHOWN].copy()  # a view would keep all rows alive
         except FAILURES as error:
             errors.append(error)
             result.failed[name] = " ".join(str(error).split())
@@ -271,7 +271,6 @@ def compare(
             return result
         else:
             seconds = after_fit - begin, after_transform - after_fit
-            shown = _dense(as_features(Z_test)[:N_SHOWN])
             result.rows.append(ComparisonRow(name, shown.shape[1], *seconds, scores, usual, fitted, shown))
             if name in cuts:
                 result.notes.append(cuts[name])
@@ -294,15 +293,6 @@ def _was_trained(fitted: Any) -> bool:
     """Whether it is a network that was trained by epochs, or a Pipeline with one."""
     parts = [step for _, step in fitted.steps] if isinstance(fitted, Pipeline) else [fitted]
     return any(hasattr(part, "history_") for part in parts)
-
-
-def _needs_epochs(encoder: Any) -> bool:
-    """Whether it will be trained by epochs; classes and what is fitted will not."""
-    return encoder is not None and not isinstance(encoder, type) and not is_fitted(encoder)
-
-
-def _dense(Z: Any) -> np.ndarray:
-    return np.asarray(Z.toarray() if issparse(Z) else Z.copy())  # a view would keep all rows alive
 
 
 def _fit(
@@ -385,6 +375,8 @@ def _plan_epochs(
     needed: dict[str, float] = {}  # seconds for them
     fixed = 0.0  # seconds that fits take besides their epochs
     for name, encoder in encoders.items():
+        if isinstance(encoder, type) or not hasattr(encoder, "get_params") or is_fitted(encoder):
+            continue  # None, what will be listed as failed, and what is used as it is
         if not _trained_steps(encoder):
             continue
         trial = clone(encoder)

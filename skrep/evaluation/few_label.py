@@ -132,7 +132,8 @@ def few_label_probe(
         Training rows; without `X_test`, a quarter of those with a label is held out for testing, before anything is
         fitted.
     y : array-like of shape (n_samples,)
-        Classes, or quantities. NaN, None and `unlabeled_value` stand for no label: such rows train the encoder only.
+        Classes, or quantities: numbers of which some have fractions, or any with a regressor as `probe`. NaN, None and
+        `unlabeled_value` stand for no label: such rows train the encoder only.
     X_test, y_test : array-like, default=None
         Test rows and their labels.
     labels : sequence of int or float, default=None
@@ -192,8 +193,11 @@ def require_encoder(encoder: Any) -> None:
     """Raise TypeError unless it is None or an instance of a transformer."""
     if isinstance(encoder, type):
         raise TypeError(f"the encoder is the class {encoder.__name__}; expected an instance, {encoder.__name__}().")
-    if encoder is not None and not hasattr(encoder, "transform"):
-        raise TypeError(f"the encoder is a {type(encoder).__name__} without transform; expected a transformer or None.")
+    for method in ("fit", "transform"):
+        if encoder is not None and not hasattr(encoder, method):
+            raise TypeError(
+                f"the encoder is a {type(encoder).__name__} without {method}; expected a transformer or None."
+            )
 
 
 def require_probe(probe: Any) -> None:
@@ -236,7 +240,7 @@ def draw_labels(data: HeldOut, labels: Labels | None, *, n_resamples: int, rando
     rows = [
         [
             _draw(strata, count, np.random.default_rng([random_state, i]), data.quantities)
-            for i in range(1 if count == 1.0 and not isinstance(count, int) else n_resamples)
+            for i in range(1 if count == 1.0 and not isinstance(count, (int, np.integer)) else n_resamples)
         ]
         for count in labels
     ]
@@ -289,6 +293,8 @@ def probe_and_scorer(probe: Any, scoring: Any, data: HeldOut) -> tuple[Any, Any]
     """
     if probe is None:
         probe = default_regressor() if data.quantities else default_classifier()
+    if isinstance(scoring, (list, tuple, set, dict)):
+        raise ValueError(f"scoring={scoring!r}: expected one scorer, a name or a callable.")
     scorer = check_scoring(probe, scoring=scoring)
     needed = getattr(scorer, "_response_method", "predict")  # scikit-learn's scorers know; others show when they score
     methods = [needed] if isinstance(needed, str) else list(needed)
@@ -352,5 +358,5 @@ def _majority(data: HeldOut, scorer: Any) -> float | None:
     nothing = np.zeros((len(data.y), 1))
     try:
         return float(scorer(answer.fit(nothing, data.y), np.zeros((len(data.y_test), 1)), data.y_test))
-    except (AttributeError, ValueError):  # a scorer of decision_function, or one that wants features
+    except Exception:  # a scorer may ask for whatever the probe or the features have
         return None

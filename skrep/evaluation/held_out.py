@@ -126,7 +126,8 @@ def _split(labels: np.ndarray, quantities: bool, random_state: int) -> list[np.n
         if counts.min() < 2:
             raise ValueError(
                 f"class {_plain(classes[counts.argmin()])!r} has {counts.min()} row with a label; at least 2 are "
-                "needed, one to train on and one to test on. Drop the class or merge it with another."
+                "needed, one to train on and one to test on. Drop the class or merge it with another; of quantities, "
+                "pass a regressor as probe, such as skrep.evaluation.default_regressor()."
             )
     parts: list[np.ndarray] = train_test_split(
         np.arange(len(labels)),
@@ -203,8 +204,8 @@ def _classes(labels: np.ndarray, quantities: bool) -> Any:
 
 def _require_two_classes(labels: np.ndarray, quantities: bool) -> None:
     if quantities:
-        if len(labels) < 4:
-            raise ValueError(f"y has {len(labels)} known values; at least 4 are needed.")
+        if len(labels) < 8:  # two for the test
+            raise ValueError(f"y has {len(labels)} known values; at least 8 are needed.")
         return
     classes = np.unique(labels)
     if len(classes) < 2:

@@ -34,7 +34,7 @@ def knn_score(
     The weighted k-nearest-neighbour classifier by which self-supervised learning is judged (Wu et al. 2018,
     https://arxiv.org/abs/1805.01978, section 3.4): each of the `n_neighbors` training rows whose features make the
     least angle with those of a test row votes for its class with the weight exp(cosine / temperature). Nothing is
-    trained on the features, and columns are not standardised: what is judged is the space as it is.
+    trained on the features, nor are they standardised: what is judged is the space as it is.
 
     Parameters
     ----------

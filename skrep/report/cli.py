@@ -134,6 +134,7 @@ def run_compare(options: argparse.Namespace, command: str) -> int:
             rows.X,
             rows.y,
             n_resamples=options.resamples,
+            unlabeled_value=None,  # rows without a class were left out
             random_state=options.seed,
             time_budget=options.budget,
             on_progress=progress,

@@ -260,7 +260,8 @@ def _classes(y: pd.Series, path: Path) -> np.ndarray:
             f"{path}: the target has {n} distinct values, which looks like a quantity. compare needs classes, "
             "at most 100: bin it, or name another column."
         )
-    classes = y if pd.api.types.is_numeric_dtype(y) else y.astype(str)
+    whole = pd.api.types.is_numeric_dtype(y) and bool((y == y.round()).all())
+    classes = y if whole else y.astype(str)  # numbers with fractions would be quantities
     return np.asarray(classes)
 
 

@@ -106,3 +106,18 @@ def test_a_pipeline_hands_them_on(table):
 def test_views_can_be_looked_at():
     first, second = quick(METHODS[1]).fit(IMAGES, groups=BURSTS).sample_views(IMAGES[:4])
     assert first.shape == second.shape == (4, 8, 8, 1)
+
+
+def test_validation_has_two_groups_or_says_that_there_are_too_few():
+    X, groups = np.random.default_rng(0).normal(size=(80, 6)), np.repeat(np.arange(8), 10)
+    encoder = SimCLRTransformer(max_epochs=4, early_stopping=2, random_state=0).fit(X, groups=groups)
+    assert min(row["valid_loss"] for row in encoder.history_) > 0
+    with pytest.raises(ValueError, match=r"3 groups\b.*\b4 groups\b"):
+        SimCLRTransformer(validation_fraction=0.2).fit(X, groups=groups % 3)
+
+
+def test_groups_of_another_call_are_others():
+    X = np.random.default_rng(0).normal(size=(40, 6))
+    moco = MoCoTransformer(queue_size=40, random_state=0)
+    moco.partial_fit(X, groups=np.repeat(["a", "b"], 20)).partial_fit(X, groups=np.repeat(["c", "d"], 20))
+    assert set(moco.net_.module_.dictionary.rows.unique().tolist()) - {-1} == {2, 3}

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -245,3 +246,27 @@ def test_classes_are_listed_as_failed_and_fitted_encoders_used_as_they_are(digit
 def test_encoders_have_names(digits, encoders, got):
     with pytest.raises(TypeError, match=rf"encoders is {got}.*\bdict\b"):
         compare(encoders, *digits)
+
+
+def test_what_is_no_encoder_is_listed_as_failed(digits):
+    class OnlyTransforms:
+        def transform(self, X):
+            raise AssertionError("not fitted")
+
+    result = compare({"text": "pca", "raw": None, "half": OnlyTransforms()}, *digits, **QUICK, time_budget=100)
+    assert [row.name for row in result.rows] == ["raw"]
+    assert "str without fit" in result.failed["text"]
+    assert "OnlyTransforms without fit" in result.failed["half"]
+
+
+def test_scorers_may_ask_for_what_a_constant_answer_has_not(digits):
+    result = compare({"raw": None}, *digits, **QUICK, scoring=lambda probe, Z, y: probe[-1].C_ + 0 * Z[:, 5].sum())
+    assert result.rows[0].scores.majority is None
+    assert str(result).startswith("<lambda> of")
+    with pytest.raises(ValueError, match=r"scoring=\['accuracy'\]: expected one scorer"):
+        compare({"raw": None}, *digits, scoring=["accuracy"])
+
+
+def test_sparse_features_stay_sparse(digits):
+    X, y = sparse.csr_array(digits[0]), digits[1]
+    assert sparse.issparse(compare({"raw": None}, X, y, **QUICK).rows[0].features)
