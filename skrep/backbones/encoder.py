@@ -21,6 +21,9 @@ MOMENT_IMAGES = 10_000
 # of; and the spreads from which on values are compressed. See docs/defaults.md.
 HEAVY, QUANTILE_ROWS, LIMIT = 8.0, 10_000, 3.0
 
+# Where this share of the columns has heavy tails, one scale for all would be that of the tails.
+HEAVY_COLUMNS = 0.2
+
 
 class InputEncoder(nn.Module):
     """From rows in the units of the data to features.
@@ -174,23 +177,26 @@ def by_units(data: Source, scale: str = "auto") -> Compress:
         The training rows.
     scale : {"auto", "columns", "common"}, default="auto"
         "columns" is :func:`by_column`, "common" :func:`by_common_scale`. "auto" takes the columns' own where they come
-        in different units, told by their ranges (:func:`skrep.data.units_differ`), and a common one where they are
-        alike: pixels at the margin would be as loud as those in the middle, and with them their noise.
+        in different units, told by their ranges (:func:`skrep.data.units_differ`), or a fifth of them has heavy tails,
+        and a common one where they are alike: pixels at the margin would be as loud as those in the middle, and with
+        them their noise.
     """
     (mean, variance), (low, high) = data.moments(), data.column_range()
-    if not (scale == "columns" or (scale == "auto" and units_differ(low.numpy(), high.numpy()))):
-        common = by_common_scale(mean, variance)
-        return Compress(common.mean, common.scale.expand(len(mean)).clone(), torch.inf)
     own = by_column(mean, variance)
     centre, spread = own.mean.double(), own.scale.double()
     heavy = torch.maximum(high - mean, mean - low) > HEAVY * spread
-    if heavy.any():
+    if heavy.any() and scale != "common":
         some = torch.cat([chunk[:, heavy].double() for chunk in data.sample(QUANTILE_ROWS).chunks()]).numpy()
         first, median, third = torch.from_numpy(np.quantile(some, [0.25, 0.5, 0.75], axis=0))  # (n_heavy,) each
         usual = (third - first) / 1.349  # of a normal distribution, its standard deviation
         varies = usual > 1e-3 * spread[heavy]  # or most values are one and the same, such as zeros
         centre[heavy] = torch.where(varies, median, centre[heavy])
         spread[heavy] = torch.where(varies, usual, spread[heavy])
+        heavy[heavy.clone()] = varies
+    alike = not units_differ(low.numpy(), high.numpy()) and float(heavy.double().mean()) < HEAVY_COLUMNS
+    if scale == "common" or (scale == "auto" and alike):
+        common = by_common_scale(mean, variance)
+        return Compress(common.mean, common.scale.expand(len(mean)).clone(), torch.inf)
     return Compress(centre, spread, LIMIT)
 
 

@@ -100,6 +100,9 @@ class Episodes(Source):
     def moments(self) -> tuple[Tensor, Tensor]:
         return self.source.moments()
 
+    def column_range(self) -> tuple[Tensor, Tensor]:
+        return self.source.column_range()
+
     def kept_on(self, device: torch.device, most_bytes: int) -> "Episodes":
         kept = self.source.kept_on(device, most_bytes)
         return self if kept is self.source else Episodes(kept, self.n_way, self.n_shot, self.n_query, self.n_episodes)

@@ -63,6 +63,9 @@ class Pairs(Source):
     def moments(self) -> tuple[Tensor, Tensor]:
         return self.first.moments()
 
+    def column_range(self) -> tuple[Tensor, Tensor]:
+        return self.first.column_range()
+
     def _narrow(self, index: Tensor) -> None:
         self.first, self.second = self.first.subset(index), self.second.subset(index)
 

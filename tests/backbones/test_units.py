@@ -5,6 +5,7 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.datasets import load_digits, load_wine
+from sklearn.preprocessing import StandardScaler
 
 from skrep import AutoEncoderTransformer, RandomEncoder, SimCLRTransformer
 from skrep.backbones import ProjectionHead, by_units, default_code
@@ -110,3 +111,12 @@ def test_odd_columns(column):
 def test_a_table_of_very_many_columns_fits_into_memory():
     assert [layer.out_features for layer in ProjectionHead(100_064, 64) if hasattr(layer, "out_features")] == [2048, 64]
     assert ProjectionHead(10, 4)[0].out_features == 10
+
+
+def test_heavy_tails_in_most_columns_have_scales_of_their_own():
+    logs = np.random.default_rng(0).normal(size=(3000, 6))
+    layer = by_units(source(StandardScaler().fit_transform(np.exp(2 * logs))))
+    assert layer.limit == 3
+    assert by_units(source(StandardScaler().fit_transform(np.exp(2 * logs))), "common").limit == np.inf
+    lit = np.where(np.random.default_rng(0).random((3000, 6)) < 0.002, 1.0, 0.0)  # seldom, and no quartiles
+    assert by_units(source(lit)).limit == np.inf

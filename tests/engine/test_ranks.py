@@ -63,7 +63,7 @@ def test_weights_buffers_and_dictionary_are_those_of_one_process(number, made):
             if name == "history":
                 np.testing.assert_allclose(value, expected[name], rtol=1e-4, err_msg=name)
             elif value.dtype.kind == "f":
-                np.testing.assert_allclose(value, expected[name], atol=1e-5, err_msg=name)
+                np.testing.assert_allclose(value, expected[name], rtol=1e-5, atol=1e-5, err_msg=name)
             else:
                 np.testing.assert_array_equal(value, expected[name], err_msg=name)
 
