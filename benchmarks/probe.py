@@ -60,7 +60,7 @@ def encoders_of(name: str, X: Any) -> dict[str, Any]:
         }
     flat = FunctionTransformer(as_rows)
     width = as_rows(X[:1]).shape[1]
-    epochs: dict[str, int] = {"max_epochs": 5 if len(X) > 3000 else 20} if X.ndim == 4 else {}
+    epochs: dict[str, Any] = {"max_epochs": 5 if len(X) > 3000 else 20} if X.ndim == 4 else {}
     return {
         "raw": flat,
         "rotation": make_pipeline(flat, PCA(svd_solver="full")),
