@@ -272,11 +272,7 @@ class FittedParts:
             for name, part in given.items()
             if isinstance(part, BaseEstimator) and not isinstance(part, type) and is_fitted(part)
         }
-        bare = copy.copy(self)
-        vars(bare).update(dict.fromkeys(parts))  # or scikit-learn would copy them
-        copied = super(FittedParts, bare).__sklearn_clone__()  # type: ignore[misc]
-        vars(copied).update(parts)
-        return copied
+        return _clone_beside(self, parts, FittedParts)
 
 
 class SharedRows:
@@ -304,11 +300,16 @@ class SharedRows:
 
     def __sklearn_clone__(self) -> Any:
         rows = {name: getattr(self, name) for name in self._rows}
-        bare = copy.copy(self)
-        vars(bare).update(dict.fromkeys(rows))  # or scikit-learn would copy them
-        copied = super(SharedRows, bare).__sklearn_clone__()  # type: ignore[misc]
-        vars(copied).update(rows)
-        return copied
+        return _clone_beside(self, rows, SharedRows)
+
+
+def _clone_beside(estimator: Any, kept: dict[str, Any], mixin: type) -> Any:
+    """A clone, by what follows `mixin`, with some parameters as they are."""
+    bare = copy.copy(estimator)
+    vars(bare).update(dict.fromkeys(kept))  # or scikit-learn would copy them
+    copied = super(mixin, bare).__sklearn_clone__()  # type: ignore[arg-type]
+    vars(copied).update(kept)
+    return copied
 
 
 class RowCount:

@@ -11,7 +11,7 @@ from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.metrics import check_scoring
 from sklearn.utils import check_array
 
-from skrep.evaluation.held_out import HeldOut, hold_out, rows_themselves
+from skrep.evaluation.held_out import HeldOut, hold_out, plain, rows_themselves
 from skrep.evaluation.probe import default_classifier, default_regressor
 from skrep.params import is_fitted
 
@@ -97,7 +97,7 @@ class FewLabelScores:
 
 def describe_labels(count: int | float, quantities: bool = False) -> str:
     """A number of labels in words."""
-    if isinstance(count, (int, np.integer)):
+    if _is_number(count):
         return f"{count} labels" if quantities else f"{count} a class"
     return "all labels" if count == 1 else f"{count:.0%} of labels"
 
@@ -240,7 +240,7 @@ def draw_labels(data: HeldOut, labels: Labels | None, *, n_resamples: int, rando
     rows = [
         [
             _draw(strata, count, np.random.default_rng([random_state, i]), data.quantities)
-            for i in range(1 if count == 1.0 and not isinstance(count, (int, np.integer)) else n_resamples)
+            for i in range(1 if count == 1.0 and not _is_number(count) else n_resamples)
         ]
         for count in labels
     ]
@@ -253,13 +253,18 @@ def usual_labels(strata: np.ndarray, quantities: bool = False) -> Labels:
     return [count for count in (LABELS_OF_QUANTITIES if quantities else LABELS) if count <= rarest]
 
 
+def _is_number(count: Any) -> bool:
+    """Whether it is a number of labels, and not a share of them."""
+    return isinstance(count, (int, np.integer)) and not isinstance(count, bool)
+
+
 def _draw(strata: np.ndarray, count: int | float, rng: np.random.Generator, quantities: bool = False) -> np.ndarray:
     """Positions of the labelled rows, at least one of each class."""
     classes, counts = np.unique(strata, return_counts=True)
-    if isinstance(count, (int, np.integer)) and not isinstance(count, bool):
+    if _is_number(count):
         if count < 1 or count > counts.min():
             of = "" if quantities else " per class"
-            holder = "there are" if quantities else f"class {_shown(classes[counts.argmin()])!r} has"
+            holder = "there are" if quantities else f"class {plain(classes[counts.argmin()])!r} has"
             raise ValueError(
                 f"{count} labels{of} cannot be drawn: {holder} {counts.min()} training rows with a label. Use numbers "
                 f"from 1 to {counts.min()} in labels=."
@@ -274,10 +279,6 @@ def _draw(strata: np.ndarray, count: int | float, rng: np.random.Generator, quan
         sizes = np.maximum(1, np.round(count * counts)).astype(int)
     rows = [rng.permutation(np.flatnonzero(strata == c))[:size] for c, size in zip(classes, sizes, strict=True)]
     return np.sort(np.concatenate(rows))
-
-
-def _shown(label: Any) -> Any:
-    return label.item() if isinstance(label, np.generic) else label
 
 
 # --- probe -------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from skrep.data import ImageFiles, as_targets, labelled_rows, report_set_aside, 
 from skrep.evaluation.labels import take_labels
 from skrep.evaluation.rows import as_sized, count_rows, take_rows
 
-__all__ = ["HeldOut", "as_rows", "hold_out", "rows_themselves"]
+__all__ = ["HeldOut", "as_rows", "hold_out", "plain", "rows_themselves"]
 
 
 @dataclass
@@ -125,7 +125,7 @@ def _split(labels: np.ndarray, quantities: bool, random_state: int) -> list[np.n
         n_classes = len(classes)
         if counts.min() < 2:
             raise ValueError(
-                f"class {_plain(classes[counts.argmin()])!r} has {counts.min()} row with a label; at least 2 are "
+                f"class {plain(classes[counts.argmin()])!r} has {counts.min()} row with a label; at least 2 are "
                 "needed, one to train on and one to test on. Drop the class or merge it with another; of quantities, "
                 "pass a regressor as probe, such as skrep.evaluation.default_regressor()."
             )
@@ -152,7 +152,7 @@ def _split_groups(
     groups_of = np.array([len(np.unique(groups[codes == code])) for code in range(len(classes))])
     if groups_of.min() < 2:
         raise ValueError(
-            f"class {_plain(classes[groups_of.argmin()])!r} has rows of 1 group only; at least 2 are needed, one to "
+            f"class {plain(classes[groups_of.argmin()])!r} has rows of 1 group only; at least 2 are needed, one to "
             "train on and one to test on. Drop the class or merge it with another."
         )
     n_splits = int(min(4, n_groups, counts.min()))
@@ -163,7 +163,7 @@ def _split_groups(
     unseen = np.setdiff1d(codes[best[1]], codes[best[0]])
     if len(unseen):
         raise ValueError(
-            f"no split by groups was found that leaves rows of class {_plain(classes[unseen[0]])!r} to train on: its "
+            f"no split by groups was found that leaves rows of class {plain(classes[unseen[0]])!r} to train on: its "
             "groups are too large. Pass X_test and y_test."
         )
     return best
@@ -209,10 +209,11 @@ def _require_two_classes(labels: np.ndarray, quantities: bool) -> None:
         return
     classes = np.unique(labels)
     if len(classes) < 2:
-        raise ValueError(f"y has 1 class, {_plain(classes[0])!r}; a probe needs at least 2.")
+        raise ValueError(f"y has 1 class, {plain(classes[0])!r}; a probe needs at least 2.")
 
 
-def _plain(label: Any) -> Any:
+def plain(label: Any) -> Any:
+    """A label as Python shows it, for messages."""
     return label.item() if isinstance(label, np.generic) else label
 
 
